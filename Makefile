@@ -1,0 +1,144 @@
+# ocspd and wsgate: one non-recursive file. `make help` lists the targets.
+# CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR and SYSCONFDIR are yours to set.
+
+VARIANT ?= release
+BUILD    = build/$(VARIANT)
+PREFIX  ?= /usr/local
+SYSCONFDIR ?= /etc
+PKG_CONFIG ?= pkg-config
+PYTHON  ?= /usr/bin/python3
+VERSION  = 0.1.0
+
+# ---- compiler ---------------------------------------------------------------
+CFLAGS  ?= -O2 -g
+WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+           -Wmissing-prototypes -Wvla -Wformat=2
+HARDEN   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE \
+           -fcf-protection -ffunction-sections
+LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+SAN      = -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+ifeq ($(VARIANT),asan)
+  HARDEN   = $(SAN) -fsanitize=address,undefined -fPIE
+  LDHARDEN = -fsanitize=address,undefined -pie
+  CFLAGS   = -O1 -g
+endif
+ifeq ($(VARIANT),tsan)
+  HARDEN   = $(SAN) -fsanitize=thread -fPIE
+  LDHARDEN = -fsanitize=thread -pie
+  CFLAGS   = -O1 -g
+endif
+ifeq ($(VARIANT),cov)
+  HARDEN   = --coverage -fPIE
+  LDHARDEN = --coverage -pie
+  CFLAGS   = -O0 -g
+endif
+ifeq ($(CI),true)
+  WERROR = -Werror
+endif
+
+PKGS     = libuv openssl libcurl yaml-0.1 jansson
+pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+pkg_libs   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+check_libs := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+
+# llhttp: the distribution's library where there is one, else its C sources.
+ifeq ($(shell $(PKG_CONFIG) --exists libllhttp 2>/dev/null && echo yes),yes)
+  LLHTTP_CFLAGS := $(shell $(PKG_CONFIG) --cflags libllhttp)
+  LLHTTP_LIBS   := $(shell $(PKG_CONFIG) --libs libllhttp)
+  LLHTTP_OBJS   :=
+else
+  LLHTTP_DIR    ?= /usr/share/llhttp
+  LLHTTP_CFLAGS := -I/usr/share/include/llhttp
+  LLHTTP_LIBS   :=
+  LLHTTP_OBJS   := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
+endif
+
+ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+    $(pkg_cflags) $(LLHTTP_CFLAGS) $(CPPFLAGS)
+ALL_CFLAGS   = -std=c17 $(WARN) $(WERROR) $(HARDEN) $(CFLAGS)
+ALL_LIBS     = $(LLHTTP_LIBS) $(pkg_libs)
+
+# ---- sources ----------------------------------------------------------------
+SHARED_SRC = $(wildcard shared/*.c)
+OCSPD_SRC  = $(wildcard ocspd/*.c)
+WSGATE_SRC = $(wildcard wsgate/*.c wsgate/*/*.c)
+SUPPORT_SRC = $(wildcard tests/support/*.c)
+UNIT_SRC   = $(wildcard tests/unit/test_*.c)
+FUZZ_SRC   = $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC  = $(wildcard tests/bench/*.c)
+TOOL_SRC   = $(wildcard tests/tools/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+SHARED_OBJ = $(call obj,$(SHARED_SRC))
+OCSPD_OBJ  = $(call obj,$(filter-out ocspd/main.c,$(OCSPD_SRC)))
+WSGATE_OBJ = $(call obj,$(filter-out wsgate/main.c,$(WSGATE_SRC)))
+UNIT_BIN   = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+FUZZ_BIN   = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+TOOL_BIN   = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(TOOL_SRC))
+LIBS       = $(BUILD)/libwsgate.a $(BUILD)/libocspd.a $(BUILD)/libshared.a
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help deps check check-unit check-integration check-long asan tsan \
+    asan-short cov fuzz bench format lint demo peers clean install uninstall
+
+all: $(BUILD)/ocspd $(BUILD)/wsgate
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make                 both daemons, into build/release/
+## make demo            everything running on this machine, proving itself
+## make check           unit and integration tests
+## make check-unit      unit tests only (WRAP="valgrind -q" works)
+## make check-long      soaks, full sanitizer runs, long fuzzing
+## make asan tsan       make check in that variant
+## make cov             line coverage per module
+## make fuzz TIME=60    each fuzz target for that many seconds (clang)
+## make lint format     layers, headers, clang-tidy, shellcheck; clang-format
+## make deps            install what building and testing need (asks first)
+## make peers           a root filesystem with servers that tests talk to
+## make install         DESTDIR, PREFIX, SYSCONFDIR
+
+$(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) -O2 -g -DLLHTTP_STRICT_MODE=1 $(filter-out -Werror,$(HARDEN)) \
+	    -w $(LLHTTP_CFLAGS) -c $< -o $@
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+endef
+$(BUILD)/libshared.a: $(SHARED_OBJ)
+	$(archive)
+$(BUILD)/libocspd.a: $(OCSPD_OBJ)
+	$(archive)
+$(BUILD)/libwsgate.a: $(WSGATE_OBJ) $(LLHTTP_OBJS)
+	$(archive)
+$(BUILD)/libsupport.a: $(call obj,$(SUPPORT_SRC))
+	$(archive)
+
+LINK = $(CC) $(ALL_CFLAGS) $(LDHARDEN) $(LDFLAGS)
+$(BUILD)/ocspd: $(BUILD)/ocspd/main.o $(BUILD)/libocspd.a $(BUILD)/libshared.a
+	@echo "  LINK  $@"
+	@$(LINK) $^ $(pkg_libs) -o $@
+$(BUILD)/wsgate: $(BUILD)/wsgate/main.o $(BUILD)/libwsgate.a $(BUILD)/libshared.a
+	@echo "  LINK  $@"
+	@$(LINK) $^ $(ALL_LIBS) -o $@
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsupport.a $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) $^ $(check_libs) $(ALL_LIBS) -o $@
+$(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) $^ $(ALL_LIBS) -o $@
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
