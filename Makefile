@@ -3,6 +3,7 @@
 
 VARIANT ?= release
 BUILD    = build/$(VARIANT)
+OBJ      = $(BUILD)/obj
 PREFIX  ?= /usr/local
 SYSCONFDIR ?= /etc
 PKG_CONFIG ?= pkg-config
@@ -31,6 +32,12 @@ ifeq ($(VARIANT),cov)
   HARDEN   = --coverage -fPIE
   LDHARDEN = --coverage -pie
   CFLAGS   = -O0 -g
+endif
+ifeq ($(VARIANT),fuzz)
+  CC       = clang
+  HARDEN   = $(SAN) -fsanitize=fuzzer-no-link,address,undefined -fPIE
+  LDHARDEN = -fsanitize=fuzzer,address,undefined -pie
+  CFLAGS   = -O1 -g
 endif
 ifeq ($(CI),true)
   WERROR = -Werror
@@ -68,7 +75,7 @@ FUZZ_SRC   = $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  = $(wildcard tests/bench/*.c)
 TOOL_SRC   = $(wildcard tests/tools/*.c)
 
-obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+obj = $(patsubst %.c,$(OBJ)/%.o,$(1))
 SHARED_OBJ = $(call obj,$(SHARED_SRC))
 OCSPD_OBJ  = $(call obj,$(filter-out ocspd/main.c,$(OCSPD_SRC)))
 WSGATE_OBJ = $(call obj,$(filter-out wsgate/main.c,$(WSGATE_SRC)))
@@ -80,7 +87,8 @@ LIBS       = $(BUILD)/libwsgate.a $(BUILD)/libocspd.a $(BUILD)/libshared.a
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help deps check check-unit check-integration check-long asan tsan \
-    asan-short cov fuzz bench format lint demo peers clean install uninstall
+    asan-short cov fuzz fuzz-build fuzz-seeds bench format lint demo peers \
+    clean install uninstall
 
 all: $(BUILD)/ocspd $(BUILD)/wsgate
 
@@ -95,6 +103,7 @@ help:
 ## make asan tsan       make check in that variant
 ## make cov             line coverage per module
 ## make fuzz TIME=60    each fuzz target for that many seconds (clang)
+## make fuzz-seeds      only replay the seeds of each fuzz target
 ## make lint format     layers, headers, clang-tidy, shellcheck; clang-format
 ## make deps            install what building and testing need (asks first)
 ## make peers           a root filesystem with servers that tests talk to
@@ -106,7 +115,7 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@$(CC) -O2 -g -DLLHTTP_STRICT_MODE=1 $(filter-out -Werror,$(HARDEN)) \
 	    -w $(LLHTTP_CFLAGS) -c $< -o $@
 
-$(BUILD)/%.o: %.c Makefile
+$(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -126,19 +135,130 @@ $(BUILD)/libsupport.a: $(call obj,$(SUPPORT_SRC))
 	$(archive)
 
 LINK = $(CC) $(ALL_CFLAGS) $(LDHARDEN) $(LDFLAGS)
-$(BUILD)/ocspd: $(BUILD)/ocspd/main.o $(BUILD)/libocspd.a $(BUILD)/libshared.a
+$(BUILD)/ocspd: $(OBJ)/ocspd/main.o $(BUILD)/libocspd.a $(BUILD)/libshared.a
 	@echo "  LINK  $@"
 	@$(LINK) $^ $(pkg_libs) -o $@
-$(BUILD)/wsgate: $(BUILD)/wsgate/main.o $(BUILD)/libwsgate.a $(BUILD)/libshared.a
+$(BUILD)/wsgate: $(OBJ)/wsgate/main.o $(BUILD)/libwsgate.a $(BUILD)/libshared.a
 	@echo "  LINK  $@"
 	@$(LINK) $^ $(ALL_LIBS) -o $@
-$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsupport.a $(LIBS)
+$(BUILD)/unit/%: $(OBJ)/tests/unit/%.o $(BUILD)/libsupport.a $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(LINK) $^ $(check_libs) $(ALL_LIBS) -o $@
-$(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(LIBS)
+$(BUILD)/tools/%: $(OBJ)/tests/tools/%.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(LINK) $^ $(ALL_LIBS) -o $@
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
+# ---- tests --------------------------------------------------------------------
+# Each sub-make reads pkg-config anew: what deps installed counts.
+SUBMAKE     = $(MAKE) --no-print-directory
+RUN_ENV     = OCSPD="$(abspath $(BUILD)/ocspd)" \
+    WSGATE="$(abspath $(BUILD)/wsgate)" TOOLS="$(abspath $(BUILD)/tools)" \
+    PEERS="$(abspath build/peers)"
+PYTEST      = PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -rs \
+    -p no:cacheprovider
+MARKS      ?= not soak
+TIME       ?= 60
+
+deps:
+	@contrib/deps/install
+peers:
+	@contrib/deps/peers
+
+check: deps
+	@$(SUBMAKE) all
+	@$(SUBMAKE) check-unit
+	@$(SUBMAKE) check-integration
+
+check-unit: $(UNIT_BIN)
+	@WRAP="$(WRAP)" tests/support/run_unit $(UNIT_BIN)
+
+check-integration: all $(TOOL_BIN)
+	@$(RUN_ENV) $(PYTEST) -m "$(MARKS)" $(PYTEST_ARGS) tests/integration
+
+check-long:
+	@$(SUBMAKE) VARIANT=asan check-integration
+	@$(SUBMAKE) fuzz TIME=300
+	@$(SUBMAKE) check-integration MARKS=soak
+
+asan tsan:
+	@$(SUBMAKE) VARIANT=$@ check
+
+asan-short:
+	@$(SUBMAKE) VARIANT=asan check-unit
+	@$(SUBMAKE) VARIANT=asan MARKS="short and not soak" check-integration
+
+cov:
+	@$(SUBMAKE) VARIANT=cov check
+	@$(PYTHON) tests/support/coverage.py build/cov
+
+# The libraries and the targets are built with clang into build/fuzz/.
+build/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(LIBS)
+	@echo "  LINK  $@"
+	@$(LINK) $^ $(ALL_LIBS) -o $@
+fuzz-build: $(FUZZ_BIN)
+fuzz:
+	@$(SUBMAKE) VARIANT=fuzz fuzz-build
+	@TIME="$(TIME)" tests/support/run_fuzz $(FUZZ_BIN)
+fuzz-seeds:
+	@$(SUBMAKE) VARIANT=fuzz fuzz-build
+	@TIME=0 tests/support/run_fuzz $(FUZZ_BIN)
+
+lint:
+	@PYTHON="$(PYTHON)" tests/lint/run
+
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+demo: deps
+	@$(SUBMAKE) all
+	@$(RUN_ENV) contrib/demo/run
+
+clean:
+	@rm -rf $(filter-out build/peers,$(wildcard build/*))
+
+# ---- install ------------------------------------------------------------------
+SBINDIR   ?= $(PREFIX)/sbin
+MANDIR    ?= $(PREFIX)/share/man
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
+MAN_PAGES  = $(wildcard ocspd/*.[1-8] wsgate/*.[1-8] shared/*.[1-8])
+UNITS      = $(wildcard $(addprefix systemd/*.,service socket path timer))
+EXAMPLES   = ocspd wsgate
+# Units name the programs as under /usr/local or /usr, and files below /etc.
+UNIT_PATHS = \
+    -e 's|/usr\(/local\)\{0,1\}/s\{0,1\}bin/\(ocspd\|wsgate\)|$(SBINDIR)/\2|g' \
+    -e 's|/etc/\(ocspd\|wsgate\)|$(SYSCONFDIR)/\1|g'
+
+install: all
+	@install -d "$(DESTDIR)$(SBINDIR)"
+	@install -m 755 $(BUILD)/ocspd $(BUILD)/wsgate "$(DESTDIR)$(SBINDIR)"
+	@for page in $(MAN_PAGES); do \
+	    install -D -m 644 $$page \
+	        "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	@for unit in $(UNITS); do \
+	    install -d "$(DESTDIR)$(UNITDIR)" && \
+	    sed $(UNIT_PATHS) $$unit >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
+	    chmod 644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}"; done
+	@for kind in sysusers tmpfiles; do for file in systemd/*.$$kind; do \
+	    base=$$(basename $$file .$$kind); [ ! -e $$file ] || \
+	    install -D -m 644 $$file \
+	        "$(DESTDIR)$(PREFIX)/lib/$$kind.d/$$base.conf"; done; done
+	@for name in $(EXAMPLES); do \
+	    to="$(DESTDIR)$(SYSCONFDIR)/$$name/$$name.yaml"; \
+	    from=contrib/examples/$$name.yaml; \
+	    [ -e "$$to" ] || [ ! -e $$from ] || install -D -m 644 $$from "$$to"; \
+	done
+
+# What install put there, but for the configuration.
+uninstall:
+	@rm -f "$(DESTDIR)$(SBINDIR)/ocspd" "$(DESTDIR)$(SBINDIR)/wsgate"
+	@for page in $(MAN_PAGES); do \
+	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	@for unit in $(UNITS); do \
+	    rm -f "$(DESTDIR)$(UNITDIR)/$${unit##*/}"; done
+	@for kind in sysusers tmpfiles; do for file in systemd/*.$$kind; do \
+	    base=$$(basename $$file .$$kind); \
+	    rm -f "$(DESTDIR)$(PREFIX)/lib/$$kind.d/$$base.conf"; done; done
+
+-include $(wildcard $(OBJ)/*/*.d $(OBJ)/*/*/*.d)
