@@ -17,8 +17,11 @@ enum on_revoked {
     ON_REVOKED_KEEP      /* the last good one stays until its life ends */
 };
 
-/* Keys that may stand in `defaults:` and in each `certificates:` row; a row
- * wins. NULL and -1: not given. */
+/*
+ * Keys that may stand in `defaults:` and in each `certificates:` row; a row
+ * wins. In a row a string not given is NULL; numbers and truths not given have
+ * been taken from the defaults already (ocspd_rule_over() joins both).
+ */
 struct ocspd_rule {
     char *issuer;          /* file or folder of CA certificates */
     char *responder;       /* URL; "" = this certificate is not asked about */
@@ -67,5 +70,9 @@ bool ocspd_config_load(const char *path, struct ocspd_config **out,
 bool ocspd_config_make(const char *spool, char *const *certs, int cert_count,
     struct ocspd_config **out, struct err *err);
 void ocspd_config_free(struct ocspd_config *config);
+
+/* A row over the defaults; the strings stay the config's. */
+struct ocspd_rule ocspd_rule_over(const struct ocspd_rule *row,
+    const struct ocspd_rule *defaults);
 
 #endif
