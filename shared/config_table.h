@@ -86,6 +86,10 @@ struct config_row {
 };
 
 #define CONF_NONE ((size_t)-1)
+/* A row of SECTION, LIST or MAP must name its offsets or say that it has none:
+ * 0 is the item's first field. Write this first, then those it has. */
+#define CONF_NO_OFFSETS                                                        \
+    .key_offset = CONF_NONE, .mark_offset = CONF_NONE, .set_offset = CONF_NONE
 
 /*
  * Fills *config (zeroed by the caller) from `node` (a mapping; NULL counts as
