@@ -167,6 +167,7 @@ peers:
 	@contrib/deps/peers
 
 check: deps
+	-@contrib/deps/peers
 	@$(SUBMAKE) all
 	@$(SUBMAKE) check-unit
 	@$(SUBMAKE) check-integration
@@ -206,7 +207,8 @@ fuzz-seeds:
 	@TIME=0 tests/support/run_fuzz $(FUZZ_BIN)
 
 lint:
-	@PYTHON="$(PYTHON)" tests/lint/run
+	@PYTHON="$(PYTHON)" LINT_CPPFLAGS='$(filter-out -DVERSION%,$(ALL_CPPFLAGS))' \
+	    tests/lint/run $(CHECKS)
 
 format:
 	@clang-format -i $$(git ls-files '*.c' '*.h')
