@@ -185,19 +185,27 @@ ocspd_rule_over(const struct ocspd_rule *row, const struct ocspd_rule *defaults)
     return rule;
 }
 
+static bool
+is_given(const struct config_node *node, const char *key)
+{
+    const struct config_node *child = config_node_get(node, key);
+
+    return child != NULL && !child->is_null; /* `key:` alone is no value */
+}
+
 /* A false, a 0 and the first word of an enum look like "not given" in a row:
  * the tree knows whether the key was there. `node`: the row's, or NULL. */
 static void
 inherit(const struct config_node *node, const struct ocspd_rule *defaults,
     struct ocspd_rule *rule)
 {
-    if (config_node_get(node, "on_revoked") == NULL)
+    if (!is_given(node, "on_revoked"))
         rule->on_revoked = defaults->on_revoked;
-    if (config_node_get(node, "allow_weak") == NULL)
+    if (!is_given(node, "allow_weak"))
         rule->allow_weak = defaults->allow_weak;
-    if (config_node_get(node, "strict") == NULL)
+    if (!is_given(node, "strict"))
         rule->strict = defaults->strict;
-    if (config_node_get(node, "max_age") == NULL)
+    if (!is_given(node, "max_age"))
         rule->max_age_ms = defaults->max_age_ms;
 }
 
@@ -260,6 +268,17 @@ check_proxy(const char *url, const struct config_node *node, struct err *err)
     return config_fail(node != NULL ? &node->mark : NULL, err,
         "proxy: write none or a URL such as http://proxy.example.org:3128 "
         "(also https, socks4, socks4a, socks5, socks5h)");
+}
+
+/* An empty path would be resolved to the folder of the file. */
+static bool
+check_path(const struct config_node *row, struct err *err)
+{
+    const struct config_node *path = config_node_get(row, "path");
+
+    if (path == NULL || path->text == NULL || path->text[0] != '\0')
+        return true;
+    return config_fail(&path->mark, err, "path: is empty");
 }
 
 static bool
@@ -338,7 +357,7 @@ finish(struct ocspd_config *config, struct err *err)
         const struct config_node *node = certificate_node(config, i);
 
         inherit(node, &config->defaults, &rows[i].rule);
-        if (!check_rule(&rows[i].rule, node, err))
+        if (!check_path(node, err) || !check_rule(&rows[i].rule, node, err))
             return false;
     }
     return check_duplicates(&config->certificates, err);
