@@ -17,6 +17,7 @@
 /* What one round found wrong, in the operator's words. */
 struct discover_note {
     bool is_error; /* false: a warning */
+    char *path;    /* what it is about: nothing at or below it is retired */
     char *text;    /* "certificates[2] /etc/x.pem: ..." */
 };
 
@@ -35,6 +36,10 @@ struct discover_result {
 bool discover_run(const struct ocspd_config *config, uint64_t host_seed,
     int64_t now, struct discover_result *out, struct err *err);
 void discover_result_fini(struct discover_result *result);
+/* Is `path` at or below something this round had an error with? Then that its
+ * certificate was not found proves nothing. NULL: any error counts. */
+bool discover_is_doubtful(const struct discover_result *result,
+    const char *path);
 
 /* Host and certificate -> [0,1), stable: two daemons are not in phase. */
 double discover_jitter(uint64_t host_seed, const char *fp);
