@@ -23,7 +23,8 @@ enum {
 };
 
 /* A file's certificates. The leaf is in no particular place in the file: it is
- * the first certificate that issued none of the others. */
+ * the first certificate that issued none of the others and is no CA; in a file
+ * of CAs alone, the first that issued none of the others. */
 struct cert_chain {
     X509 *leaf;             /* owned */
     STACK_OF(X509) *others; /* owned; file order, without the leaf */
@@ -32,6 +33,10 @@ struct cert_chain {
 /* New; free with cert_chain_free(). ERR_FORMAT names what is wrong ("no
  * certificate found", "3rd certificate: ..."). */
 bool cert_chain_parse(struct span bytes, struct cert_chain *out,
+    struct err *err);
+/* The same bytes as a plain list in file order; also the certificates of a DER
+ * PKCS#7 bundle, which is what an AIA "CA Issuers" URL may give. */
+bool cert_stack_parse(struct span bytes, STACK_OF(X509) **out,
     struct err *err);
 /* Reads and parses; the error names the path. */
 bool cert_file_load(const char *path, struct cert_chain *out, struct err *err);
@@ -74,6 +79,11 @@ struct cert_ids {
 bool cert_ids_make(const X509 *leaf, const X509 *issuer, struct cert_ids *out,
     struct err *err);
 
+/* Content bytes of an INTEGER, for comparison; false when longer than the
+ * maximum. */
+bool cert_serial_read(const ASN1_INTEGER *serial,
+    unsigned char out[CERT_SERIAL_MAX], unsigned *len);
+
 /* What a certificate says of itself. Unix seconds; strings owned. */
 struct cert_facts {
     int64_t not_before;
@@ -96,7 +106,8 @@ void cert_facts_fini(struct cert_facts *facts);
 /* First name, else subject, for logs; borrowed from facts. */
 const char *cert_facts_label(const struct cert_facts *facts);
 
-/* X.509 time -> Unix seconds; false for a malformed one. */
+/* X.509 time -> Unix seconds; false for one that is not written exactly
+ * YYMMDDHHMMSSZ (UTCTime) or YYYYMMDDHHMMSSZ (RFC 5280 4.1.2.5). */
 bool cert_time_read(const ASN1_TIME *time, int64_t *unix_s);
 
 #endif
