@@ -29,7 +29,7 @@ buf_reserve(struct buf *b, size_t more)
     size_t room = b->room ? b->room : BUF_FIRST;
     unsigned char *grown;
 
-    if (more > b->max - b->len)
+    if (b->len > b->max || more > b->max - b->len)
         return false;
     if (b->data != NULL && b->room - b->len > more)
         return true;

@@ -20,25 +20,6 @@ struct trouble {
 
 /* ---- bytes ---------------------------------------------------------------- */
 
-/* Length of the UTF-8 sequence at the front (RFC 3629 section 4); 0: none. */
-static size_t
-utf8_len(struct span s)
-{
-    unsigned char a = s.data[0];
-    unsigned char b = s.len > 1 ? s.data[1] : 0;
-    size_t len = a < 0x80 ? 1 : a < 0xc2 ? 0 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : 4;
-
-    if (a > 0xf4 || len > s.len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s.data[i] & 0xc0) != 0x80)
-            return 0;
-    if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) ||
-        (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
-        return 0;
-    return len;
-}
-
 static bool
 is_control(unsigned char c)
 {
@@ -49,13 +30,14 @@ bool
 config_syntax_check(const char *file, struct span text, struct err *err)
 {
     struct config_mark mark = {file, 1, 1};
+    uint32_t code;
     size_t len;
 
     if (text.len > CONFIG_FILE_MAX)
         return config_fail(&mark, err,
             "larger than 1 MiB; move parts of it into conf.d/*.yaml");
     for (size_t i = 0; i < text.len; i += len) {
-        len = utf8_len(span_from(text, i));
+        len = span_utf8(span_from(text, i), &code);
         if (len == 0)
             return config_fail(&mark, err,
                 "byte 0x%02x is not UTF-8; save the file as UTF-8",
@@ -78,12 +60,13 @@ config_syntax_check(const char *file, struct span text, struct err *err)
 static size_t
 offset_of(struct span text, const struct config_mark *mark)
 {
+    uint32_t code;
     size_t i = 0;
 
     for (unsigned line = 1; line < mark->line && i < text.len; line++)
         i += span_find(span_from(text, i), '\n') + 1;
     for (unsigned column = 1; column < mark->column && i < text.len; column++) {
-        size_t len = utf8_len(span_from(text, i));
+        size_t len = span_utf8(span_from(text, i), &code);
 
         i += len == 0 ? 1 : len;
     }

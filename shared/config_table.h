@@ -86,8 +86,8 @@ struct config_row {
 };
 
 #define CONF_NONE ((size_t)-1)
-/* A row of SECTION, LIST or MAP must name its offsets or say that it has none:
- * 0 is the item's first field. Write this first, then those it has. */
+/* SECTION, LIST and MAP must name each offset or say that there is none: 0 is
+ * the item's first field. For rows that have none of them. */
 #define CONF_NO_OFFSETS                                                        \
     .key_offset = CONF_NONE, .mark_offset = CONF_NONE, .set_offset = CONF_NONE
 

@@ -19,6 +19,18 @@ append(struct err *err, const char *text)
     (void)snprintf(err->text + used, sizeof(err->text) - used, ": %s", text);
 }
 
+/* By way of a copy: an argument may be the text that err holds already. */
+static void __attribute__((format(printf, 3, 0)))
+fill(struct err *err, enum err_kind kind, const char *fmt, va_list ap)
+{
+    char text[ERR_TEXT_SIZE];
+
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    memcpy(err->text, text, strlen(text) + 1);
+    err->kind = kind;
+    err->sys_errno = 0;
+}
+
 bool
 err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
@@ -26,10 +38,8 @@ err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 
     if (err == NULL)
         return false;
-    err->kind = kind;
-    err->sys_errno = 0;
     va_start(ap, fmt);
-    (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    fill(err, kind, fmt, ap);
     va_end(ap);
     return false;
 }
@@ -58,11 +68,10 @@ err_sys(struct err *err, const char *fmt, ...)
 
     if (err == NULL)
         return false;
-    err->kind = ERR_SYSTEM;
-    err->sys_errno = saved;
     va_start(ap, fmt);
-    (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    fill(err, ERR_SYSTEM, fmt, ap);
     va_end(ap);
+    err->sys_errno = saved;
     append(err, strerror(saved));
     errno = saved;
     return false;
@@ -78,10 +87,8 @@ err_openssl(struct err *err, enum err_kind kind, const char *fmt, ...)
     ERR_clear_error();
     if (err == NULL)
         return false;
-    err->kind = kind;
-    err->sys_errno = 0;
     va_start(ap, fmt);
-    (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    fill(err, kind, fmt, ap);
     va_end(ap);
     if (reason != NULL)
         append(err, reason);

@@ -45,7 +45,7 @@ stderr_is_journal(void)
     if (stream == NULL || sscanf(stream, "%llu:%llu", &dev, &ino) != 2)
         return false;
     return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
-        st.st_ino == ino;
+           st.st_ino == ino;
 }
 
 void
@@ -81,30 +81,43 @@ log_level_parse(struct span word, enum log_level *level)
     return false;
 }
 
+/* As JSON writes it: above 16 bits as two surrogates (RFC 8259 section 7). */
+static bool
+add_code_point(struct buf *line, uint32_t code)
+{
+    if (code < 0x10000)
+        return buf_add_fmt(line, "\\u%04x", (unsigned)code);
+    code -= 0x10000;
+    return buf_add_fmt(line, "\\u%04x\\u%04x", 0xd800 + (unsigned)(code >> 10),
+        0xdc00 + (unsigned)(code & 0x3ff));
+}
+
+/* The line is ASCII. A byte that is not UTF-8 stands as \u00xx. */
 static bool
 add_escaped(struct buf *line, struct span text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = text.data[i];
-        bool ok;
+    bool ok = true;
 
-        if (c == '"' || c == '\\')
-            ok = buf_add_fmt(line, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
-            ok = buf_add_fmt(line, "\\u%04x", c);
+    while (ok && text.len > 0) {
+        uint32_t code = text.data[0];
+        size_t len = span_utf8(text, &code);
+
+        if (code == '"' || code == '\\')
+            ok = buf_add_fmt(line, "\\%c", (char)code);
+        else if (code < 0x20 || code >= 0x7f)
+            ok = add_code_point(line, code);
         else
-            ok = buf_add_byte(line, c);
-        if (!ok)
-            return false;
+            ok = buf_add_byte(line, (unsigned char)code);
+        text = span_from(text, len == 0 ? 1 : len);
     }
-    return true;
+    return ok;
 }
 
 static bool
 add_quoted(struct buf *line, struct span text)
 {
     return buf_add_byte(line, '"') && add_escaped(line, text) &&
-        buf_add_byte(line, '"');
+           buf_add_byte(line, '"');
 }
 
 static bool
@@ -149,8 +162,8 @@ add_fields(struct buf *line, const struct log_field *fields, size_t count)
 
         if (fields[i].key == NULL)
             continue;
-        if (!(sink.format == LOG_FORMAT_JSON ? add_json_field
-                                             : add_text_field)(line, &fields[i]))
+        if (!(sink.format == LOG_FORMAT_JSON ? add_json_field : add_text_field)(
+                line, &fields[i]))
             line->len = before;
     }
 }

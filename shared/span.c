@@ -51,7 +51,7 @@ bool
 span_ends(struct span s, struct span suffix)
 {
     return s.len >= suffix.len &&
-        span_eq(span_from(s, s.len - suffix.len), suffix);
+           span_eq(span_from(s, s.len - suffix.len), suffix);
 }
 
 struct span
@@ -144,6 +144,40 @@ bool
 span_hex_to_u64(struct span text, uint64_t max, uint64_t *v)
 {
     return to_u64(text, 16, max, v);
+}
+
+/* How long the sequence says it is; 0: not a first byte. */
+static size_t
+utf8_expected(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xc2)
+        return 0;
+    if (first < 0xe0)
+        return 2;
+    return first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+}
+
+size_t
+span_utf8(struct span s, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t len = s.len == 0 ? 0 : utf8_expected(s.data[0]);
+    uint32_t sum;
+
+    if (len == 0 || len > s.len)
+        return 0;
+    sum = len == 1 ? s.data[0] : s.data[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((s.data[i] & 0xc0) != 0x80)
+            return 0;
+        sum = sum << 6 | (s.data[i] & 0x3fu);
+    }
+    if (sum < least[len] || sum > 0x10ffff || (sum >= 0xd800 && sum < 0xe000))
+        return 0;
+    *code = sum;
+    return len;
 }
 
 bool

@@ -59,6 +59,13 @@ bool span_to_u64(struct span text, uint64_t max, uint64_t *v);
 /* The same in base 16, without 0x. */
 bool span_hex_to_u64(struct span text, uint64_t max, uint64_t *v);
 
+/*
+ * Length of the UTF-8 sequence at the front, 1 to 4, and its code point; 0 when
+ * s is empty or does not begin with one (RFC 3629 section 4: no overlong forms,
+ * no surrogates).
+ */
+size_t span_utf8(struct span s, uint32_t *code);
+
 /* Copies into a C string; false when it does not fit or holds a NUL. */
 bool span_to_cstr(struct span s, char *out, size_t out_size);
 
