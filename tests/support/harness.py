@@ -195,7 +195,7 @@ class Daemon:
     def is_alive(self):
         return self.process.poll() is None
 
-    def signal(self, number):
+    def send(self, number):
         os.kill(self.pid, number)
 
     def wait_exit(self, timeout=WAIT_S):
@@ -211,7 +211,7 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM, timeout=WAIT_S):
         if self.is_alive():
-            self.signal(number)
+            self.send(number)
         try:
             code = self.wait_exit(timeout)
         except AssertionError:
