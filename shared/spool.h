@@ -56,6 +56,12 @@ struct spool_meta {
     bool must_staple;
 };
 void spool_meta_fini(struct spool_meta *meta);
+/* Appends the JSON text of a side file, and reads it back. A version that we do
+ * not know is ERR_FORMAT. */
+bool spool_meta_write(const struct spool_meta *meta, struct buf *out,
+    struct err *err);
+bool spool_meta_parse(struct span json, struct spool_meta *out,
+    struct err *err);
 
 /* *der (initialised; max is the limit) gets the bytes. A missing file is
  * ERR_SYSTEM with ENOENT. */
