@@ -353,6 +353,9 @@ say_key(const struct trouble *t)
     if (!is_rest_blank(before(t)))
         return say_quotes(t, &t->mark, "text behind the end of the value",
             rest_of_line(t->text, value_start(t->text, t->at)));
+    if (c == ':')
+        return config_fail(
+            &t->mark, t->err, "a value without a name; write 'name: value'");
     if (c == '-')
         return config_fail(&t->mark, t->err,
             "a list item among 'name: value' lines; indent it below its "
