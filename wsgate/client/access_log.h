@@ -38,8 +38,11 @@ struct access_record {
 
 struct access_log;
 
-/* fd -1: nothing is logged. The fd stays the caller's. */
-struct access_log *access_log_new(int fd, enum log_format format);
+/* Writes nowhere until access_log_set(). */
+struct access_log *access_log_new(void);
+/* fd -1: nothing is logged. The fd stays the caller's; what was gathered goes
+ * to the old one first. */
+void access_log_set(struct access_log *log, int fd, enum log_format format);
 void access_log_free(struct access_log *log); /* flushes */
 void access_log_write(
     struct access_log *log, const struct access_record *record);

@@ -1,0 +1,186 @@
+/*
+ * One line per finished exchange, an open and a close record per tunnel.
+ * Input: client and exchange, when something ended. Output: one write(2) per
+ * loop turn to a descriptor that the master opened.
+ */
+#include "wsgate/client/access_log.h"
+
+#include "shared/buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LOG_GATHER_MAX = 256 * 1024, /* ours: lines of one turn */
+    LOG_TEXT_MAX = 2048          /* ours: of one field from outside */
+};
+
+struct access_log {
+    int fd;
+    enum log_format format;
+    struct buf lines;
+    uint64_t dropped;
+};
+
+static const char *const kind_words[] = {
+    [ACCESS_EXCHANGE] = "request",
+    [ACCESS_TUNNEL_OPEN] = "tunnel_open",
+    [ACCESS_TUNNEL_CLOSE] = "tunnel_close",
+};
+
+struct access_log *
+access_log_new(void)
+{
+    struct access_log *log = calloc(1, sizeof(*log));
+
+    if (log == NULL)
+        return NULL;
+    log->fd = -1;
+    buf_init(&log->lines, LOG_GATHER_MAX);
+    return log;
+}
+
+void
+access_log_set(struct access_log *log, int fd, enum log_format format)
+{
+    access_log_flush(log);
+    log->fd = fd;
+    log->format = format;
+}
+
+void
+access_log_free(struct access_log *log)
+{
+    if (log == NULL)
+        return;
+    access_log_flush(log);
+    buf_fini(&log->lines);
+    free(log);
+}
+
+static bool
+add_escaped(struct buf *out, struct span text)
+{
+    text = span_sub(text, 0, LOG_TEXT_MAX);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = text.data[i];
+        bool ok;
+
+        if (c == '"' || c == '\\')
+            ok = buf_add_fmt(out, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            ok = buf_add_fmt(out, "\\u%04x", c);
+        else
+            ok = buf_add_byte(out, c);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool
+add_time(struct buf *out, int64_t wall_ms)
+{
+    time_t s = (time_t)(wall_ms / 1000);
+    char at[32] = "";
+    struct tm tm;
+
+    if (gmtime_r(&s, &tm) != NULL)
+        (void)strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
+    return buf_add_fmt(out, "%s.%03dZ", at, (int)(wall_ms % 1000));
+}
+
+/* "key":"text" or key="text"; empty ones are left out. */
+static bool
+add_text(struct access_log *log, const char *key, struct span text)
+{
+    bool json = log->format == LOG_FORMAT_JSON;
+
+    if (text.len == 0)
+        return true;
+    return buf_add_fmt(&log->lines, json ? ",\"%s\":\"" : " %s=\"", key) &&
+        add_escaped(&log->lines, text) && buf_add_byte(&log->lines, '"');
+}
+
+static bool
+add_number(struct access_log *log, const char *key, uint64_t number)
+{
+    bool json = log->format == LOG_FORMAT_JSON;
+
+    return buf_add_fmt(&log->lines, json ? ",\"%s\":%llu" : " %s=%llu", key,
+        (unsigned long long)number);
+}
+
+static bool
+add_head(struct access_log *log, const struct access_record *r)
+{
+    if (log->format == LOG_FORMAT_JSON)
+        return buf_add_str(&log->lines, "{\"time\":\"") &&
+            add_time(&log->lines, r->wall_ms) &&
+            buf_add_fmt(&log->lines, "\",\"event\":\"%s\"",
+                kind_words[r->kind]);
+    return add_time(&log->lines, r->wall_ms) &&
+        buf_add_fmt(&log->lines, " %s", kind_words[r->kind]);
+}
+
+static bool
+add_record(struct access_log *log, const struct access_record *r)
+{
+    bool ended = r->kind != ACCESS_TUNNEL_OPEN;
+
+    return add_head(log, r) &&
+        add_text(log, "client", span_str(r->client)) &&
+        add_text(log, "peer", span_str(r->peer)) &&
+        add_text(log, "host", r->host) && add_text(log, "method", r->method) &&
+        add_text(log, "target", r->target) &&
+        add_number(log, "status", r->status) &&
+        (!ended ||
+            (add_number(log, "bytes_in", r->bytes_in) &&
+                add_number(log, "bytes_out", r->bytes_out) &&
+                add_number(log, "ms", (uint64_t)r->duration_ms))) &&
+        add_text(log, "handler", span_str(r->handler)) &&
+        add_text(log, "server", span_str(r->server)) &&
+        add_text(log, "id", span_str(r->request_id)) &&
+        add_text(log, "tls", span_str(r->tls_version)) &&
+        add_text(log, "staple", span_str(r->staple)) &&
+        add_text(log, "end", span_str(r->end)) &&
+        add_text(log, "agent", r->user_agent) &&
+        buf_add_str(
+            &log->lines, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
+}
+
+void
+access_log_write(struct access_log *log, const struct access_record *record)
+{
+    size_t before = log->lines.len;
+
+    if (log->fd < 0)
+        return;
+    if (!add_record(log, record)) {
+        log->lines.len = before; /* whole lines only */
+        log->dropped++;
+    }
+    if (log->lines.len > LOG_GATHER_MAX / 2)
+        access_log_flush(log);
+}
+
+void
+access_log_flush(struct access_log *log)
+{
+    struct span left = buf_span(&log->lines);
+
+    while (left.len > 0) {
+        ssize_t n = write(log->fd, left.data, left.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break; /* full pipe or disk: never waited for */
+        left = span_from(left, (size_t)n);
+    }
+    if (left.len > 0)
+        log->dropped++;
+    buf_clear(&log->lines);
+}
