@@ -20,8 +20,8 @@ struct dial_address {
     char port[6];
 };
 /* ERR_CONFIG says what would be right. */
-bool dial_address_parse(
-    struct span text, struct dial_address *out, struct err *err);
+bool
+dial_address_parse(struct span text, struct dial_address *out, struct err *err);
 
 struct dial;
 /* stream NULL: failed, err says why (kind ERR_TIMEOUT or ERR_SYSTEM). The
@@ -29,9 +29,9 @@ struct dial;
 typedef void dial_done(void *ctx, struct stream *stream, const struct err *err);
 
 /* The callback comes once, never before dial_start() returned. NULL: memory. */
-struct dial *dial_start(struct net_loop *net,
-    const struct dial_address *address, int64_t timeout_ms, dial_done *done,
-    void *ctx);
+struct dial *
+dial_start(struct net_loop *net, const struct dial_address *address,
+    int64_t timeout_ms, dial_done *done, void *ctx);
 /* No callback comes any more. */
 void dial_cancel(struct dial *dial);
 

@@ -4,8 +4,8 @@
  * reading pauses. Writes always take everything: the owner looks at
  * stream_queued() and stops its source above STREAM_HIGH_MARK.
  *
- * The owner calls stream_close() exactly once in a stream's life; after
- * on_closed the stream is freed. No event comes after stream_close() but
+ * The owner calls stream_close() exactly once in a stream's life, also after
+ * on_error; after on_closed the stream is freed. No event comes after stream_close() but
  * on_closed, which comes later from the loop, never from within the call.
  */
 #ifndef WSGATE_NET_STREAM_H
@@ -41,6 +41,9 @@ struct stream_events {
     void (*on_closed)(void *ctx);
     /* TLS only: the handshake is complete; may be NULL. */
     void (*on_ready)(void *ctx);
+    /* What stream_end() asked for is done: all output is with the kernel, the
+     * FIN behind it. For owners that close as soon as they may; may be NULL. */
+    void (*on_ended)(void *ctx);
 };
 
 struct stream_ops {
@@ -93,8 +96,8 @@ stream_queued(const struct stream *s)
     return s->ops->queued(s);
 }
 
-/* At once: unsent output is dropped. Graceful: stream_end(), wait for on_eof
- * or a deadline, then this. */
+/* At once: output that the kernel does not take now is dropped. Graceful:
+ * stream_end(), wait for on_eof or a deadline, then this. */
 static inline void
 stream_close(struct stream *s)
 {
@@ -109,5 +112,10 @@ stream_set_owner(
     s->events = events;
     s->ctx = ctx;
 }
+
+/* Closes a stream that nobody wants events of; NULL is accepted. */
+void stream_discard(struct stream *s);
+/* The owner of such a stream: takes all bytes, does nothing. */
+extern const struct stream_events stream_no_owner;
 
 #endif

@@ -17,12 +17,12 @@ enum relay_side { RELAY_CLIENT, RELAY_BACKEND };
 
 /* Why it ended: a closed list, also the log's word. */
 enum relay_end {
-    RELAY_END_CLIENT_CLOSED,  /* the client ended first, then all was sent */
+    RELAY_END_CLIENT_CLOSED, /* the client ended first, then all was sent */
     RELAY_END_BACKEND_CLOSED,
     RELAY_END_CLIENT_ERROR,
     RELAY_END_BACKEND_ERROR,
-    RELAY_END_LINGER,         /* half-closed for too long */
-    RELAY_END_STOPPED         /* relay_stop() */
+    RELAY_END_LINGER, /* half-closed for too long */
+    RELAY_END_STOPPED /* relay_stop() */
 };
 const char *relay_end_word(enum relay_end end);
 
@@ -30,7 +30,7 @@ struct relay_result {
     enum relay_end end;
     uint64_t from_client; /* bytes */
     uint64_t from_backend;
-    struct err err;       /* for the two _ERROR ends */
+    struct err err; /* for the two _ERROR ends */
 };
 
 struct relay_settings {
