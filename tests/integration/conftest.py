@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 import harness  # noqa: E402
 import pki as pki_module  # noqa: E402
 from responder import Responder  # noqa: E402
+from world import World  # noqa: E402
 
 TEST_MAX_S = 120     # a test that hangs must not hang the run
 
@@ -86,3 +87,14 @@ def responder(pki):
     """A good responder until it is told otherwise."""
     with Responder(pki) as made:
         yield made
+
+
+@pytest.fixture
+def world(folder, pki, responder):
+    return World(folder, pki, responder)
+
+
+@pytest.fixture
+def moving_world(folder, pki, responder, clock):
+    """One whose clock can be moved."""
+    return World(folder, pki, responder, clock)

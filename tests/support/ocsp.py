@@ -79,6 +79,7 @@ class Response:
     certs: list = None
     digest: str = "sha256"       # of the signature
     by_name: bool = False        # ResponderID byName instead of byKey
+    claims: object = None        # a pki.Cert: whose ResponderID; None: signer's
     produced: object = 0
     outer: int = 0
     forge: bool = False          # one bit of the signature is turned
@@ -89,11 +90,12 @@ class Response:
         if self.outer:
             return der.sequence(der.enumerated(self.outer)) + self.trailing
         signer = self.signer or leaf.issuer
+        named = self.claims or signer
         if self.by_name:
-            who = der.explicit(1, signer.name_der)
+            who = der.explicit(1, named.name_der)
         else:
             who = der.explicit(
-                2, der.octets(hashlib.sha1(signer.key_bits).digest()))
+                2, der.octets(hashlib.sha1(named.key_bits).digest()))
         data = der.sequence(
             who, der.generalized_time(_at(now, self.produced)),
             der.sequence(*[one.write(leaf, now) for one in self.singles]))

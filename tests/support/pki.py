@@ -174,7 +174,8 @@ def _san(name):
 
 def signer(issuer, name="OCSP signer", kind="ec", eku=True, nocheck=True,
            days=30, start=-1):
-    """A delegated OCSP signer, or one that lacks something."""
+    """A delegated OCSP signer, or one that lacks something; issuer None: a
+    certificate signed by itself."""
     extensions = [
         (x509.BasicConstraints(False, None), True),
         (x509.KeyUsage(True, False, False, False, False, False, False, False,
