@@ -20,13 +20,19 @@ append(struct err *err, const char *text)
 }
 
 /* By way of a copy: an argument may be the text that err holds already. */
-static void __attribute__((format(printf, 3, 0)))
-fill(struct err *err, enum err_kind kind, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+put_text(struct err *err, const char *fmt, va_list ap)
 {
     char text[ERR_TEXT_SIZE];
 
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     memcpy(err->text, text, strlen(text) + 1);
+}
+
+static void __attribute__((format(printf, 3, 0)))
+fill(struct err *err, enum err_kind kind, const char *fmt, va_list ap)
+{
+    put_text(err, fmt, ap);
     err->kind = kind;
     err->sys_errno = 0;
 }
@@ -54,7 +60,7 @@ err_context(struct err *err, const char *fmt, ...)
         return false;
     memcpy(inner, err->text, sizeof(inner));
     va_start(ap, fmt);
-    (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    put_text(err, fmt, ap);
     va_end(ap);
     append(err, inner);
     return false;
