@@ -16,11 +16,13 @@ enum { CONTROL_LINE_MAX = 1024 * 1024 /* ours: one request or answer */ };
 
 struct control_reader {
     struct buf bytes;
+    size_t scanned; /* bytes at the front known to hold no newline */
 };
 
 void control_reader_init(struct control_reader *reader);
 void control_reader_fini(struct control_reader *reader);
-/* ERR_LIMIT when a line grows past CONTROL_LINE_MAX: close the connection. */
+/* ERR_LIMIT when a line grows past CONTROL_LINE_MAX, or as much lies there
+ * unread: close the connection. Take the lines out after each call. */
 bool control_reader_feed(struct control_reader *reader, struct span bytes,
     struct err *err);
 /*

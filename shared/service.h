@@ -30,6 +30,9 @@ void service_main_pid(pid_t pid);
 int64_t service_watchdog_ms(void);
 void service_watchdog_pet(void);
 bool service_is_managed(void);
+/* Puts NOTIFY_SOCKET and WATCHDOG_* back into the environment: right before the
+ * process executes its own successor under the same pid. */
+void service_keep_for_exec(void);
 
 /* Inherited listeners, in order; close-on-exec is set. */
 int service_listen_count(void);
