@@ -10,6 +10,8 @@
 #include "wsgate/http/http_message.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* First field of that name (any case) or NULL. */
 const struct http_field *http_field_find(
@@ -27,6 +29,10 @@ bool http_fields_add(
  * Keep-Alive ...) and what Connection names. */
 bool http_field_is_hop_by_hop(
     const struct http_fields *fields, struct span name);
+
+/* The family that is rebuilt from the real peer and never passed on: Forwarded,
+ * X-Forwarded-*, X-Real-IP, X-Request-Id; "_" counts as "-", as in CGI. */
+bool http_field_is_forwarded(struct span name);
 
 /* Who really asks; strings borrowed. */
 struct http_peer {

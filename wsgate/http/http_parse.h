@@ -38,7 +38,9 @@ struct http_parser *http_parser_new_response(const struct http_limits *limits);
 void http_parser_free(struct http_parser *parser);
 
 /*
- * Eats from `in`, answers at the first event; *eaten <= in.len. After END the
+ * Eats from `in`, answers at the first event; *eaten <= in.len. To be called
+ * until it answers MORE, also when no bytes are left: END has none of its own,
+ * and the data of BODY points into `in`. After END the
  * next message starts by itself (pipelining), bytes of it are not eaten before
  * the next call. After ERROR the parser answers ERROR only.
  */
