@@ -49,8 +49,7 @@ list_has(struct span list, struct span token)
 }
 
 static bool
-has_token(
-    const struct http_fields *fields, const char *name, struct span token)
+has_token(const struct http_fields *fields, const char *name, struct span token)
 {
     for (size_t i = 0; i < fields->count; i++)
         if (span_ieq(fields->items[i].name, span_str(name)) &&
@@ -67,8 +66,7 @@ http_field_has_token(
 }
 
 bool
-http_fields_add(
-    struct http_fields *fields, struct span name, struct span value)
+http_fields_add(struct http_fields *fields, struct span name, struct span value)
 {
     size_t room = fields->room == 0 ? 16 : fields->room * 2;
 
@@ -100,8 +98,7 @@ is_in(struct span name, const char *const *names)
  * which programs take for a setting (CVE-2016-5385).
  */
 static const char *const hop_by_hop[] = {"Connection", "Keep-Alive", "TE",
-    "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Proxy",
-    NULL};
+    "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Proxy", NULL};
 
 /* What Connection may not take away: these are for the last recipient, and a
  * sender that names them wants to mislead it. */
@@ -114,7 +111,7 @@ bool
 http_field_is_hop_by_hop(const struct http_fields *fields, struct span name)
 {
     return is_in(name, hop_by_hop) || span_istarts(name, SPAN_LIT("Proxy-")) ||
-        (!is_in(name, end_to_end) && has_token(fields, "Connection", name));
+           (!is_in(name, end_to_end) && has_token(fields, "Connection", name));
 }
 
 /* CGI and WSGI make one variable of X-Real-IP and X_Real_IP. */
@@ -196,9 +193,9 @@ time_at(struct span text, size_t at, struct tm *tm)
     struct span part = span_sub(text, at, 8);
 
     return part.len == 8 && part.data[2] == ':' && part.data[5] == ':' &&
-        number_at(part, 0, 2, 23, &tm->tm_hour) &&
-        number_at(part, 3, 2, 59, &tm->tm_min) &&
-        number_at(part, 6, 2, 60, &tm->tm_sec);
+           number_at(part, 0, 2, 23, &tm->tm_hour) &&
+           number_at(part, 3, 2, 59, &tm->tm_min) &&
+           number_at(part, 6, 2, 60, &tm->tm_sec);
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
@@ -206,11 +203,11 @@ static bool
 parse_fixed(struct span text, struct tm *tm)
 {
     return text.len == 29 && span_eq(span_sub(text, 3, 2), SPAN_LIT(", ")) &&
-        number_at(text, 5, 2, 31, &tm->tm_mday) &&
-        month_at(text, 8, &tm->tm_mon) &&
-        number_at(text, 12, 4, 9999, &tm->tm_year) &&
-        time_at(text, 17, tm) &&
-        span_eq(span_from(text, 25), SPAN_LIT(" GMT"));
+           number_at(text, 5, 2, 31, &tm->tm_mday) &&
+           month_at(text, 8, &tm->tm_mon) &&
+           number_at(text, 12, 4, 9999, &tm->tm_year) &&
+           time_at(text, 17, tm) &&
+           span_eq(span_from(text, 25), SPAN_LIT(" GMT"));
 }
 
 /* "Sunday, 06-Nov-94 08:49:37 GMT": years from 70 on are of last century. */
@@ -235,9 +232,9 @@ parse_asctime(struct span text, struct tm *tm)
     bool short_day = text.len == 24 && text.data[8] == ' ';
 
     return text.len == 24 && month_at(text, 4, &tm->tm_mon) &&
-        number_at(text, short_day ? 9 : 8, short_day ? 1 : 2, 31,
-            &tm->tm_mday) &&
-        time_at(text, 11, tm) && number_at(text, 20, 4, 9999, &tm->tm_year);
+           number_at(
+               text, short_day ? 9 : 8, short_day ? 1 : 2, 31, &tm->tm_mday) &&
+           time_at(text, 11, tm) && number_at(text, 20, 4, 9999, &tm->tm_year);
 }
 
 bool

@@ -30,7 +30,7 @@ enum phase {
     PHASE_CHUNKS,
     PHASE_TRAILER,
     PHASE_CLOSE, /* body until close */
-    PHASE_END,   /* complete, not yet told */
+    PHASE_END, /* complete, not yet told */
     PHASE_TUNNEL,
     PHASE_ERROR,
     PHASES
@@ -52,7 +52,7 @@ struct http_parser {
     struct http_fields trailers;
     unsigned skipped;
     uint64_t left; /* PHASE_LENGTH */
-    size_t seen;   /* body bytes llhttp told of in this run */
+    size_t seen; /* body bytes llhttp told of in this run */
     bool is_complete; /* llhttp says so */
     unsigned status;
     enum http_method method; /* of the request this answers */
@@ -173,8 +173,7 @@ begin_lines(struct http_parser *p)
     size_t first_max = p->is_response ? p->limits.head_max
                                       : p->limits.target_max + HTTP_LINE_REST;
 
-    http_parse_lines_init(
-        &p->lines, arena(p), p->limits.head_max, first_max);
+    http_parse_lines_init(&p->lines, arena(p), p->limits.head_max, first_max);
 }
 
 /* Keeps the memory of the last head for the next one. */
@@ -187,8 +186,7 @@ begin_message(struct http_parser *p)
     buf_clear(&bytes);
     fields.count = 0;
     if (p->is_response)
-        p->response =
-            (struct http_response){.arena = bytes, .fields = fields};
+        p->response = (struct http_response){.arena = bytes, .fields = fields};
     else
         p->request = (struct http_request){.arena = bytes, .fields = fields};
     buf_clear(&p->trailer_arena);
@@ -344,8 +342,8 @@ status_of(const struct http_parser *p, enum err_kind kind)
 
 /* One line into p->lines; false: the parser has failed. */
 static bool
-take_line(struct http_parser *p, struct span in, size_t *eaten,
-    bool *complete, struct span *line, struct err *err)
+take_line(struct http_parser *p, struct span in, size_t *eaten, bool *complete,
+    struct span *line, struct err *err)
 {
     struct err why = {.kind = ERR_NONE};
 
@@ -360,8 +358,7 @@ take_line(struct http_parser *p, struct span in, size_t *eaten,
 static bool
 may_skip(const struct http_parser *p)
 {
-    return !p->is_response && p->lines.count == 1 &&
-        p->skipped < HTTP_SKIP_MAX;
+    return !p->is_response && p->lines.count == 1 && p->skipped < HTTP_SKIP_MAX;
 }
 
 static enum http_event
@@ -447,8 +444,8 @@ step_chunks(struct http_parser *p, struct span in, size_t *eaten,
     if (kind != CHUNK_RUN_DROPPED && !confirm(p, run, body, false, err))
         return fail(p, 400);
     if (p->chunks.state == CHUNK_TRAILER) {
-        http_parse_lines_init(&p->lines, &p->trailer_arena,
-            p->limits.head_max, p->limits.head_max);
+        http_parse_lines_init(&p->lines, &p->trailer_arena, p->limits.head_max,
+            p->limits.head_max);
         p->phase = PHASE_TRAILER;
     }
     *data = span_sub(run, 0, body);
@@ -541,15 +538,14 @@ http_parser_feed(struct http_parser *p, struct span in, size_t *eaten,
     do {
         event = steps[p->phase](p, rest, &n, data, err);
         rest = span_from(rest, n);
-    } while (event == HTTP_EVENT_MORE &&
-        (rest.len > 0 || p->phase == PHASE_END));
+    } while (
+        event == HTTP_EVENT_MORE && (rest.len > 0 || p->phase == PHASE_END));
     *eaten = in.len - rest.len;
     return event;
 }
 
 void
-http_parser_expect(
-    struct http_parser *p, enum http_method method, bool upgrade)
+http_parser_expect(struct http_parser *p, enum http_method method, bool upgrade)
 {
     p->method = method;
     p->upgrade = upgrade;
@@ -610,7 +606,7 @@ http_parser_in_message(const struct http_parser *p)
         return false;
     case PHASE_HEAD: /* an empty line before it does not count */
         return p->lines.count > 0 ||
-            (p->lines.to->len > 0 && p->lines.to->data[0] != '\r');
+               (p->lines.to->len > 0 && p->lines.to->data[0] != '\r');
     case PHASE_LENGTH:
     case PHASE_CHUNKS:
     case PHASE_TRAILER:

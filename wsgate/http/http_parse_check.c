@@ -15,7 +15,7 @@ static bool
 is_host_char(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-        (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '~';
+           (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '~';
 }
 
 /* Stricter than reg-name: no escapes, no sub-delims, no empty label but a last
@@ -45,7 +45,7 @@ is_ipv6(struct span host)
     struct in6_addr address;
 
     return span_to_cstr(host, text, sizeof(text)) &&
-        inet_pton(AF_INET6, text, &address) == 1;
+           inet_pton(AF_INET6, text, &address) == 1;
 }
 
 /* *host: no port, no brackets, no last dot. */
@@ -74,7 +74,7 @@ split_authority(struct span authority, struct span *host)
     if (port.len == 0)
         return true;
     return port.data[0] == ':' &&
-        span_to_u64(span_from(port, 1), 65535, &number) && number > 0;
+           span_to_u64(span_from(port, 1), 65535, &number) && number > 0;
 }
 
 static bool
@@ -218,9 +218,8 @@ read_framing(const struct http_fields *fields, unsigned minor,
         return bad(status, err, "more than one Content-Length");
     if (lengths > 0 && codings > 0)
         return bad(status, err, "Content-Length and Transfer-Encoding");
-    if (lengths > 0 &&
-        !span_to_u64(http_field_value(fields, "Content-Length"), INT64_MAX,
-            &out->length))
+    if (lengths > 0 && !span_to_u64(http_field_value(fields, "Content-Length"),
+                           INT64_MAX, &out->length))
         return bad(status, err, "Content-Length is not a number");
     if (codings == 0)
         return true;
@@ -238,7 +237,7 @@ lives_on(const struct http_fields *fields, unsigned minor)
     if (http_field_has_token(fields, "Connection", "close"))
         return false;
     return minor > 0 ||
-        http_field_has_token(fields, "Connection", "keep-alive");
+           http_field_has_token(fields, "Connection", "keep-alive");
 }
 
 bool
@@ -249,20 +248,20 @@ http_parse_check_request(
     struct framing framing;
 
     if (!split_target(head, &raw, status, err) ||
-        !check_host(head, status, err) ||
-        !store_path(head, raw, status, err) ||
+        !check_host(head, status, err) || !store_path(head, raw, status, err) ||
         !read_framing(&head->fields, head->minor, &framing, status, err))
         return false;
-    head->body = framing.is_chunked ? HTTP_BODY_CHUNKED
-        : framing.has_length        ? HTTP_BODY_LENGTH
-                                    : HTTP_BODY_NONE;
+    head->body = framing.is_chunked   ? HTTP_BODY_CHUNKED
+                 : framing.has_length ? HTTP_BODY_LENGTH
+                                      : HTTP_BODY_NONE;
     head->length = framing.length;
     head->keep_alive = lives_on(&head->fields, head->minor);
     /* RFC 9110 7.8, 10.1.1: neither means anything in HTTP/1.0. */
-    head->expects_continue = head->minor > 0 &&
+    head->expects_continue =
+        head->minor > 0 &&
         http_field_has_token(&head->fields, "Expect", "100-continue");
-    head->is_upgrade = head->minor > 0 &&
-        http_field_count(&head->fields, "Upgrade") > 0 &&
+    head->is_upgrade =
+        head->minor > 0 && http_field_count(&head->fields, "Upgrade") > 0 &&
         http_field_has_token(&head->fields, "Connection", "upgrade");
     *status = 200;
     return true;
@@ -270,8 +269,7 @@ http_parse_check_request(
 
 /* RFC 9110 15.2, 15.3.5: these have no body; saying otherwise is a trap. */
 static bool
-check_bodyless(
-    unsigned status, const struct framing *framing, struct err *err)
+check_bodyless(unsigned status, const struct framing *framing, struct err *err)
 {
     if (status >= 200 && status != 204)
         return true;
@@ -284,7 +282,7 @@ bool
 http_parse_check_is_bodyless(enum http_method method, unsigned status)
 {
     return method == HTTP_HEAD || status < 200 || status == 204 ||
-        status == 304;
+           status == 304;
 }
 
 bool
@@ -308,7 +306,7 @@ http_parse_check_response(struct http_response *head, enum http_method method,
         head->body =
             framing.has_length ? HTTP_BODY_LENGTH : HTTP_BODY_UNTIL_CLOSE;
     head->keep_alive = lives_on(&head->fields, head->minor) &&
-        head->body != HTTP_BODY_UNTIL_CLOSE;
+                       head->body != HTTP_BODY_UNTIL_CLOSE;
     return true;
 }
 

@@ -35,8 +35,8 @@ step_size(struct http_parse_chunks *c, struct span in, struct err *err)
 }
 
 static bool
-step_extension(struct http_parse_chunks *c, struct span in, size_t *len,
-    struct err *err)
+step_extension(
+    struct http_parse_chunks *c, struct span in, size_t *len, struct err *err)
 {
     size_t n = 0;
 

@@ -47,8 +47,8 @@ void
 http_parse_lines_init(struct http_parse_lines *lines, struct buf *to,
     size_t max, size_t first_max)
 {
-    *lines = (struct http_parse_lines){
-        .to = to, .max = max, .first_max = first_max};
+    *lines =
+        (struct http_parse_lines){.to = to, .max = max, .first_max = first_max};
 }
 
 /*
@@ -74,8 +74,8 @@ scan(const struct http_parse_lines *lines, struct span in, struct err *err)
 {
     size_t held = lines->to->len;
     size_t max = lines->count == 0 && lines->first_max < lines->max
-        ? lines->first_max
-        : lines->max;
+                     ? lines->first_max
+                     : lines->max;
     unsigned char last = held > lines->start ? lines->to->data[held - 1] : 0;
 
     for (size_t i = 0; i < in.len; i++) {
@@ -124,8 +124,8 @@ static bool
 is_tchar(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-        (c >= 'a' && c <= 'z') ||
-        (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+           (c >= 'a' && c <= 'z') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 bool
@@ -141,8 +141,8 @@ static bool
 refuse(unsigned *status, unsigned code, struct err *err, const char *text)
 {
     *status = code;
-    return err_set(err, code == 400 || code >= 500 ? ERR_FORMAT : ERR_LIMIT,
-        "%s", text);
+    return err_set(
+        err, code == 400 || code >= 500 ? ERR_FORMAT : ERR_LIMIT, "%s", text);
 }
 
 /* "HTTP/1.0" and "HTTP/1.1" only: 2.0 has another form on the wire, and of
@@ -184,8 +184,7 @@ static bool
 is_target(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f ||
-            text.data[i] == '#')
+        if (text.data[i] <= 0x20 || text.data[i] >= 0x7f || text.data[i] == '#')
             return false;
     return text.len > 0;
 }
@@ -203,8 +202,8 @@ http_parse_lines_request(struct span line, size_t target_max,
 
     if (!span_split(&line, ' ', &method) || !span_split(&line, ' ', &target) ||
         !span_split(&line, ' ', &version) || span_split(&line, ' ', &more))
-        return refuse(status, 400, err,
-            "request line is not method, target and version");
+        return refuse(
+            status, 400, err, "request line is not method, target and version");
     if (!is_target(target))
         return refuse(status, 400, err, "request target has forbidden bytes");
     if (!parse_version(version, &start.minor, status, err) ||

@@ -73,15 +73,15 @@ static bool
 is_one_line(struct span text)
 {
     return span_find(text, '\r') == text.len &&
-        span_find(text, '\n') == text.len && span_find(text, 0) == text.len;
+           span_find(text, '\n') == text.len && span_find(text, 0) == text.len;
 }
 
 static bool
 add_field(struct buf *out, struct span name, struct span value)
 {
     return is_one_line(name) && is_one_line(value) && buf_add(out, name) &&
-        buf_add(out, SPAN_LIT(": ")) && buf_add(out, value) &&
-        buf_add(out, SPAN_LIT("\r\n"));
+           buf_add(out, SPAN_LIT(": ")) && buf_add(out, value) &&
+           buf_add(out, SPAN_LIT("\r\n"));
 }
 
 static bool
@@ -127,16 +127,15 @@ add_forwarded_for(struct buf *out, struct span node)
             return buf_add_str(out, "for=unknown");
     if (node.len == 0)
         return buf_add_str(out, "for=unknown");
-    return buf_add_str(out, is_v6 ? "for=\"[" : "for=") &&
-        buf_add(out, node) && buf_add_str(out, is_v6 ? "]\"" : "");
+    return buf_add_str(out, is_v6 ? "for=\"[" : "for=") && buf_add(out, node) &&
+           buf_add_str(out, is_v6 ? "]\"" : "");
 }
 
 static bool
 add_forwarded(struct buf *out, const struct http_peer *peer)
 {
-    struct span rest = span_str(peer->forwarded_for != NULL
-            ? peer->forwarded_for
-            : peer->client);
+    struct span rest = span_str(
+        peer->forwarded_for != NULL ? peer->forwarded_for : peer->client);
     struct span node = SPAN_EMPTY;
     const char *before = "Forwarded: ";
 
@@ -146,12 +145,11 @@ add_forwarded(struct buf *out, const struct http_peer *peer)
             return false;
         before = ", ";
     }
-    if (peer->host != NULL && span_find(span_str(peer->host), '"') ==
-            strlen(peer->host) && *peer->host != 0 &&
-        !buf_add_fmt(out, ";host=\"%s\"", peer->host))
+    if (peer->host != NULL &&
+        span_find(span_str(peer->host), '"') == strlen(peer->host) &&
+        *peer->host != 0 && !buf_add_fmt(out, ";host=\"%s\"", peer->host))
         return false;
-    return buf_add_fmt(
-        out, ";proto=%s\r\n", peer->is_tls ? "https" : "http");
+    return buf_add_fmt(out, ";proto=%s\r\n", peer->is_tls ? "https" : "http");
 }
 
 static bool
@@ -163,12 +161,13 @@ add_peer(struct buf *out, const struct http_peer *peer)
     if (peer->client == NULL || !is_one_line(span_str(peer->host)))
         return false;
     return add_text(out, "X-Forwarded-For", chain) &&
-        add_text(out, "X-Forwarded-Proto", peer->is_tls ? "https" : "http") &&
-        add_text(out, "X-Forwarded-Host", peer->host) &&
-        buf_add_fmt(out, "X-Forwarded-Port: %u\r\n", peer->port) &&
-        add_forwarded(out, peer) &&
-        add_text(out, "X-Real-IP", peer->client) &&
-        add_text(out, "X-Request-Id", peer->request_id);
+           add_text(
+               out, "X-Forwarded-Proto", peer->is_tls ? "https" : "http") &&
+           add_text(out, "X-Forwarded-Host", peer->host) &&
+           buf_add_fmt(out, "X-Forwarded-Port: %u\r\n", peer->port) &&
+           add_forwarded(out, peer) &&
+           add_text(out, "X-Real-IP", peer->client) &&
+           add_text(out, "X-Request-Id", peer->request_id);
 }
 
 /* Fields that are written anew or not at all. */
@@ -176,8 +175,8 @@ static bool
 is_left_out(const struct http_request *head, struct span name)
 {
     return is_name(name, "Host") || is_name(name, "Content-Length") ||
-        is_name(name, "Expect") || http_field_is_forwarded(name) ||
-        http_field_is_hop_by_hop(&head->fields, name);
+           is_name(name, "Expect") || http_field_is_forwarded(name) ||
+           http_field_is_hop_by_hop(&head->fields, name);
 }
 
 static bool
@@ -197,18 +196,18 @@ static bool
 add_request_line(struct buf *out, const struct http_request *head)
 {
     return buf_add(out, head->method_text) && buf_add_byte(out, ' ') &&
-        buf_add(out, head->path) &&
-        (head->query.data == NULL ||
-            (buf_add_byte(out, '?') && buf_add(out, head->query))) &&
-        buf_add_str(out, " HTTP/1.1\r\n");
+           buf_add(out, head->path) &&
+           (head->query.data == NULL ||
+               (buf_add_byte(out, '?') && buf_add(out, head->query))) &&
+           buf_add_str(out, " HTTP/1.1\r\n");
 }
 
 static bool
 add_host(struct buf *out, const struct http_request *head,
     const struct http_peer *peer)
 {
-    struct span host = head->authority.len > 0 ? head->authority
-                                               : span_str(peer->host);
+    struct span host =
+        head->authority.len > 0 ? head->authority : span_str(peer->host);
 
     return add_field(out, SPAN_LIT("Host"), host);
 }
@@ -219,8 +218,8 @@ http_write_request(struct buf *out, const struct http_request *head,
     bool upgrade, bool keep_alive)
 {
     size_t before = out->len;
-    const char *connection = upgrade
-        ? "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    const char *connection =
+        upgrade      ? "Connection: Upgrade\r\nUpgrade: websocket\r\n"
         : keep_alive ? ""
                      : "Connection: close\r\n";
 
@@ -283,19 +282,18 @@ http_write_response(struct buf *out, const struct http_response *head,
 {
     size_t before = out->len;
     struct span reason = head->reason.len > 0
-        ? head->reason
-        : span_str(http_status_reason(head->status));
+                             ? head->reason
+                             : span_str(http_status_reason(head->status));
     bool has_end = framing->body != HTTP_BODY_UNTIL_CLOSE;
     bool is_final = head->status >= 200 && head->status != 204;
 
     return finish(out, before,
-        is_one_line(reason) &&
-            buf_add_fmt(out, "HTTP/1.1 %u ", head->status) &&
+        is_one_line(reason) && buf_add_fmt(out, "HTTP/1.1 %u ", head->status) &&
             buf_add(out, reason) && buf_add_str(out, "\r\n") &&
             add_response_fields(out, head, framing) &&
             (!is_final || add_framing(out, framing)) &&
-            add_connection(out, head->status, client_minor,
-                keep_alive && has_end) &&
+            add_connection(
+                out, head->status, client_minor, keep_alive && has_end) &&
             buf_add_str(out, "\r\n"));
 }
 
@@ -313,8 +311,8 @@ static bool
 is_trailer(const struct http_fields *trailers, struct span name)
 {
     return !is_name(name, "Host") && !is_name(name, "Content-Length") &&
-        !http_field_is_forwarded(name) &&
-        !http_field_is_hop_by_hop(trailers, name);
+           !http_field_is_forwarded(name) &&
+           !http_field_is_hop_by_hop(trailers, name);
 }
 
 static bool
@@ -357,6 +355,5 @@ http_write_reply(struct buf *out, unsigned status, const char *text,
             "Content-Length: %zu\r\nConnection: %s\r\n%s\r\n",
             status, http_status_reason(status), date, strlen(text) + 1,
             keep_alive ? "keep-alive" : "close", extra) &&
-            (head_only ||
-                (buf_add_str(out, text) && buf_add_byte(out, '\n'))));
+            (head_only || (buf_add_str(out, text) && buf_add_byte(out, '\n'))));
 }

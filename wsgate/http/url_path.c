@@ -20,7 +20,8 @@ static bool
 is_unreserved(int c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-        (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+           (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_' ||
+           c == '~';
 }
 
 static bool
@@ -94,8 +95,7 @@ normalise(struct span raw, struct buf *out, struct err *err)
     while (span_split(&rest, '/', &segment)) {
         size_t at = out->len;
 
-        if (!add(out, SPAN_LIT("/"), err) ||
-            !add_segment(out, segment, err) ||
+        if (!add(out, SPAN_LIT("/"), err) || !add_segment(out, segment, err) ||
             !finish_segment(out, root, at, rest.data == NULL, err))
             return false;
     }

@@ -18,14 +18,14 @@ bool
 ws_upgrade_is_wanted(const struct http_request *head)
 {
     return head->method == HTTP_GET && head->is_upgrade &&
-        http_field_has_token(&head->fields, "Upgrade", "websocket");
+           http_field_has_token(&head->fields, "Upgrade", "websocket");
 }
 
 static bool
 is_base64(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-        (c >= 'a' && c <= 'z') || c == '+' || c == '/';
+           (c >= 'a' && c <= 'z') || c == '+' || c == '/';
 }
 
 static bool
@@ -53,8 +53,7 @@ check_version(
     struct span version = http_field_value(fields, "Sec-WebSocket-Version");
 
     if (http_field_count(fields, "Sec-WebSocket-Version") > 1)
-        return refuse(
-            status, 400, err, "more than one Sec-WebSocket-Version");
+        return refuse(status, 400, err, "more than one Sec-WebSocket-Version");
     if (!span_eq(version, SPAN_LIT("13")))
         return refuse(status, 426, err, "Sec-WebSocket-Version is not 13");
     return true;
@@ -64,8 +63,7 @@ static bool
 check_key(const struct http_fields *fields, unsigned *status, struct err *err)
 {
     if (http_field_count(fields, "Sec-WebSocket-Key") != 1)
-        return refuse(
-            status, 400, err, "not exactly one Sec-WebSocket-Key");
+        return refuse(status, 400, err, "not exactly one Sec-WebSocket-Key");
     if (!is_key(http_field_value(fields, "Sec-WebSocket-Key")))
         return refuse(status, 400, err,
             "Sec-WebSocket-Key is not the base64 of 16 bytes");
@@ -86,7 +84,7 @@ ws_upgrade_check_request(
     if (head->body == HTTP_BODY_CHUNKED || head->length > 0)
         return refuse(status, 400, err, "WebSocket upgrade with a body");
     return check_version(&head->fields, status, err) &&
-        check_key(&head->fields, status, err);
+           check_key(&head->fields, status, err);
 }
 
 bool
@@ -102,7 +100,7 @@ ws_upgrade_accept(struct span key, char out[WS_ACCEPT_SIZE])
     if (SHA1(text, sizeof(text), digest) == NULL)
         return false;
     return EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest)) ==
-        WS_ACCEPT_SIZE - 1;
+           WS_ACCEPT_SIZE - 1;
 }
 
 /* Is `wanted` an element of the lists of that name, up to ";"? Names of
@@ -196,13 +194,12 @@ ws_upgrade_check_response(const struct http_request *request,
     const struct http_fields *fields = &response->fields;
 
     if (response->status != 101)
-        return err_set(
-            err, ERR_FORMAT, "status %u, not 101", response->status);
+        return err_set(err, ERR_FORMAT, "status %u, not 101", response->status);
     if (!http_field_has_token(fields, "Upgrade", "websocket"))
         return err_set(err, ERR_FORMAT, "101 without Upgrade: websocket");
     if (!http_field_has_token(fields, "Connection", "upgrade"))
         return err_set(err, ERR_FORMAT, "101 without Connection: upgrade");
     return check_accept(&request->fields, fields, err) &&
-        check_protocol(&request->fields, fields, err) &&
-        check_extensions(&request->fields, fields, err);
+           check_protocol(&request->fields, fields, err) &&
+           check_extensions(&request->fields, fields, err);
 }
