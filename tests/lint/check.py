@@ -161,8 +161,8 @@ def check_pure(root):
 
 
 OWNERS = {  # header -> the only files that may include it
-    r"curl/curl\.h": r"ocspd/fetch[a-z_]*\.c",
-    r"llhttp\.h": r"wsgate/http/http_parse[a-z_]*\.c",
+    r"curl/curl\.h": r"ocspd/fetch([a-z_]*\.c|_[a-z_]+\.h)",
+    r"llhttp\.h": r"wsgate/http/http_parse([a-z_]*\.c|_[a-z_]+\.h)",
     r"yaml\.h": r"shared/config_[a-z_]*\.[ch]",
 }
 
