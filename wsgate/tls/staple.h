@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct staple_set;   /* one per worker */
+struct staple_set; /* one per worker */
 struct staple_entry; /* one per tracked certificate, counted */
 
 /* New. The folder need not exist. */
@@ -39,6 +39,10 @@ void staple_untrack(struct staple_set *set, struct staple_entry *entry);
  * turns; empty when there is none or it is out of date: better no staple than
  * a stale one. */
 struct span staple_current(const struct staple_entry *entry, int64_t now);
+/* Does it say that the certificate is revoked? (Stapled only by "prefer".) */
+bool staple_is_revoked(const struct staple_entry *entry);
+/* When the response runs out, Unix seconds; 0: there is none. */
+int64_t staple_valid_until(const struct staple_entry *entry);
 /* Why there is none, for status and logs; "" when there is one. */
 const char *staple_problem(const struct staple_entry *entry);
 

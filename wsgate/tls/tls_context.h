@@ -18,12 +18,14 @@ struct tls_site {
     size_t host_count;
     struct tls_cert *const *certs; /* borrowed; the context takes references */
     size_t cert_count;
-    bool tls13_only;          /* min_version: "1.3" */
+    bool tls13_only; /* min_version: "1.3" */
 };
 
 struct tls_context; /* of one generation; counted */
 
-/* Fails (ERR_CONFIG) only for what the operator wrote; sites may be 0. */
+/* Fails (ERR_CONFIG) only for what the operator wrote; sites may be 0. A site
+ * without certificates ends its handshakes. No SNI: the "*" site, else the
+ * first that has a certificate. */
 bool tls_context_new(const struct tls_site *sites, size_t count,
     struct tls_context **out, struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);
@@ -41,5 +43,12 @@ enum tls_staple_result {
 };
 enum tls_staple_result tls_context_staple_result(const SSL *ssl);
 const char *tls_staple_result_word(enum tls_staple_result result);
+/* The name the client asked for, lower case, or NULL; borrowed from ssl. */
+const char *tls_context_sni(const SSL *ssl);
+/* Why we ended the handshake ourselves, in the operator's words; "" when it was
+ * not us. Borrowed from ssl. */
+const char *tls_context_refusal(const SSL *ssl);
+/* For tls/ticket_keys. Borrowed. */
+SSL_CTX *tls_context_ssl_ctx(struct tls_context *context);
 
 #endif

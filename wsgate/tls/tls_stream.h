@@ -14,10 +14,10 @@
 #include <stdbool.h>
 
 struct tls_info {
-    const char *version;     /* "TLSv1.3" */
+    const char *version; /* "TLSv1.3" */
     const char *cipher;
-    const char *sni;         /* NULL: none was sent */
-    int site;                /* tls_context_site() */
+    const char *sni; /* NULL: none was sent */
+    int site; /* tls_context_site() */
     bool resumed;
     enum tls_staple_result staple;
 };
@@ -30,8 +30,8 @@ struct tls_info {
  * client with a plain 400 before).
  */
 struct stream *tls_stream_accept(struct net_loop *net, struct stream *lower,
-    struct tls_context *context, const struct stream_events *events,
-    void *ctx, struct err *err);
+    struct tls_context *context, const struct stream_events *events, void *ctx,
+    struct err *err);
 /* Borrowed strings, till the stream is closed. Valid from on_ready on. */
 void tls_stream_info(const struct stream *s, struct tls_info *out);
 
