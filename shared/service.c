@@ -154,7 +154,7 @@ notify(const char *message)
 }
 
 /* One line: a newline would begin another assignment. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 notify_status(const char *state, const char *fmt, va_list ap)
 {
     char message[MESSAGE_MAX];
