@@ -30,7 +30,7 @@ static const char *const log_level_words[] = {
     NULL,
 };
 
-/* ---- rows ----------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------- */
 
 #define IN(section, field)                                                     \
     (offsetof(struct ocspd_config, section.field) -                            \
@@ -167,7 +167,7 @@ const struct config_row ocspd_config_rows[] = {
 };
 /* clang-format on */
 
-/* ---- rows over defaults --------------------------------------------------- */
+/* ---- rows over defaults -------------------------------------------------- */
 
 struct ocspd_rule
 ocspd_rule_over(const struct ocspd_rule *row, const struct ocspd_rule *defaults)
@@ -221,7 +221,7 @@ certificate_node(const struct ocspd_config *config, size_t i)
     return i < list->count ? list->items[i] : NULL;
 }
 
-/* ---- checks as a whole ---------------------------------------------------- */
+/* ---- checks as a whole --------------------------------------------------- */
 
 /* Scheme of the list, then a host; nothing that would not stand in a request
  * line. The rest is for libcurl to say. */
@@ -363,7 +363,7 @@ finish(struct ocspd_config *config, struct err *err)
     return check_duplicates(&config->certificates, err);
 }
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void
 ocspd_config_free(struct ocspd_config *config)

@@ -50,7 +50,7 @@ share(int64_t whole, double part)
     return (int64_t)((double)whole * part);
 }
 
-/* ---- W, R and what follows from them -------------------------------------- */
+/* ---- W, R and what follows from them ------------------------------------- */
 
 /* W. Without nextUpdate (max_age) the life is the window. At least 1 s. */
 static int64_t
@@ -121,7 +121,7 @@ half_life(const struct target *target)
            share(window(state), 0.50 + 0.10 * target->jitter);
 }
 
-/* ---- after an accepted response ------------------------------------------- */
+/* ---- after an accepted response ------------------------------------------ */
 
 /* The HTTP cache in between says that it would give the same bytes again. */
 static int64_t
@@ -180,7 +180,7 @@ schedule_after_success(const struct target *target,
     return max_of(due, now + floor_after_success(target, limits));
 }
 
-/* ---- after a failure ------------------------------------------------------ */
+/* ---- after a failure ----------------------------------------------------- */
 
 /* The longest wait that still leaves several tries before the end. */
 static int64_t
@@ -265,7 +265,7 @@ schedule_after_failure(const struct target *target,
     return max_of(due, now + max_of(limits->min_interval_s, 1));
 }
 
-/* ---- at start ------------------------------------------------------------- */
+/* ---- at start ------------------------------------------------------------ */
 
 /* What the side file says, within what could have been written now: it may
  * come from a wrong clock or from other limits. */
@@ -315,7 +315,7 @@ schedule_at_start(const struct target *target,
     return max_of(due, now);
 }
 
-/* ---- the end of a life, order, alerts ------------------------------------- */
+/* ---- the end of a life, order, alerts ------------------------------------ */
 
 int64_t
 schedule_removal(const struct target_state *state)
@@ -324,7 +324,7 @@ schedule_removal(const struct target_state *state)
 
     if (!is_known(state))
         return 0;
-    /* At life_end itself it is expired already: a second before at the least. */
+    /* At life_end itself it is expired: a second before at the least. */
     return state->life_end - max_of(margin, 1);
 }
 

@@ -42,7 +42,7 @@ refuse(
     return verdict;
 }
 
-/* ---- parse, status -------------------------------------------------------- */
+/* ---- parse, status ------------------------------------------------------- */
 
 /* Is the body a whole response with something behind it? */
 static bool
@@ -120,7 +120,7 @@ step_status(struct run *run)
     return verdict;
 }
 
-/* ---- signature, signer ---------------------------------------------------- */
+/* ---- signature, signer --------------------------------------------------- */
 
 static enum verdict
 signature_verdict(enum ocsp_signature signature)
@@ -198,7 +198,7 @@ step_signer(struct run *run)
     return VERDICT_GOOD;
 }
 
-/* ---- certificate ---------------------------------------------------------- */
+/* ---- certificate --------------------------------------------------------- */
 
 static enum verdict
 match_verdict(enum ocsp_match match)
@@ -232,7 +232,7 @@ step_certificate(struct run *run)
     return verdict;
 }
 
-/* ---- times, life ---------------------------------------------------------- */
+/* ---- times, life --------------------------------------------------------- */
 
 static int64_t
 min_of(int64_t a, int64_t b)
@@ -330,7 +330,7 @@ step_life(struct run *run)
     return VERDICT_GOOD;
 }
 
-/* ---- rollback, answer ----------------------------------------------------- */
+/* ---- rollback, answer ---------------------------------------------------- */
 
 /* CDN nodes regress, and a revocation must not be undone by replaying an older
  * or equally old "good". */
@@ -368,7 +368,7 @@ step_answer(struct run *run)
     return VERDICT_GOOD;
 }
 
-/* ---- the walk ------------------------------------------------------------- */
+/* ---- the walk ------------------------------------------------------------ */
 
 static const struct {
     const char *name;
