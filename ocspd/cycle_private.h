@@ -1,0 +1,71 @@
+/*
+ * What the cycle's three files share: cycle.c (loop, clocks, signals, reload),
+ * cycle_scan.c (certificates come and go), cycle_work.c (rounds and writes).
+ */
+#ifndef OCSPD_CYCLE_PRIVATE_H
+#define OCSPD_CYCLE_PRIVATE_H
+
+#include "ocspd/care.h"
+#include "ocspd/cycle.h"
+#include "ocspd/discover.h"
+#include "ocspd/fetch.h"
+#include "ocspd/publish.h"
+#include "shared/list.h"
+
+#include <uv.h>
+
+struct cycle {
+    const struct cycle_options *options;
+    struct ocspd_config *config; /* owned */
+    uv_loop_t loop;
+    struct fetch *fetch;
+    struct publish *publish;
+    struct care *cares; /* uthash by fp */
+    struct schedule_limits limits;
+    uint64_t host_seed;
+
+    uv_signal_t signals[3];
+    int delay_fd; /* timerfd, CLOCK_BOOTTIME: the next thing to do */
+    int clock_fd; /* timerfd, CLOCK_REALTIME: cancelled when it is set */
+    uv_poll_t delay;
+    uv_poll_t clock;
+    int64_t armed_ms;        /* boot time of the next wake */
+    int64_t clock_offset_ms; /* wall minus boot */
+    bool is_test_clock;
+    bool want_tick;
+    bool want_reload;
+    bool want_stop;
+
+    struct list watches;          /* struct cycle_watch */
+    struct discover_result found; /* the last scan's notes and folders */
+    unsigned scan;                /* number of the last one */
+    int64_t scan_at_ms;           /* boot time */
+    int64_t verify_at_ms;         /* watches are looked after */
+
+    unsigned writing;
+    int64_t disk_failing_since;
+    int64_t disk_logged_at;
+};
+
+/* cycle.c: wake up not later than this. */
+void cycle_wake_ms(struct cycle *c, int64_t boot_ms);
+void cycle_wake_wall(struct cycle *c, int64_t unix_s);
+
+/* cycle_scan.c. False only for lack of memory. */
+bool cycle_scan(struct cycle *c, struct err *err);
+void cycle_scan_soon(struct cycle *c);
+/* The spool is another folder now: what lies there counts. */
+void cycle_reload_spool(struct cycle *c);
+void cycle_verify_watches(struct cycle *c);
+void cycle_close_watches(struct cycle *c);
+
+/* cycle_work.c. Writes what a care's state says; `der` for STORE. */
+void cycle_write(struct cycle *c, struct care *care, enum care_write kind,
+    struct span der);
+void cycle_retire(struct cycle *c, const char *fp);
+/* Everything that is due at `now`; plans the next wake. */
+void cycle_work(struct cycle *c, int64_t now);
+void cycle_cancel_rounds(struct cycle *c);
+void cycle_replan(struct cycle *c, int64_t now);
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * Rounds and writes: whatever is due now.
+ * Input: the cares and the time. Output: rounds started, the spool kept true.
+ */
+#include "ocspd/cycle_private.h"
+
+#include "shared/log.h"
+#include "shared/now.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WRITE_RETRY_MS = 10 * 1000, /* ours: a full disk is looked at so often */
+    ROUND_RETRY_S = 60, /* ours: memory was gone */
+    LOG_AGAIN_S = 3600,
+    SUCCESSOR_WAIT_MS = 60 * 60 * 1000 /* ours: a renewed certificate gets its
+                                          first staple before the old goes */
+};
+
+/* ---- writing ------------------------------------------------------------ */
+
+/* One change on its way to the spool. */
+struct writing {
+    struct cycle *cycle;
+    enum care_write kind;
+    unsigned generation; /* 0: not the pending one */
+    int64_t this_update;
+    int64_t life_end;
+};
+
+static void
+disk_failed(struct cycle *c, const struct err *err)
+{
+    int64_t now = now_wall();
+
+    if (c->disk_failing_since == 0)
+        c->disk_failing_since = now;
+    else if (now - c->disk_logged_at < LOG_AGAIN_S)
+        return;
+    c->disk_logged_at = now;
+    log_error("the spool cannot be written, responses are kept in memory",
+        LOG_S("spool", c->config->spool), LOG_ERR(err));
+}
+
+static void
+disk_works(struct cycle *c)
+{
+    if (c->disk_failing_since == 0)
+        return;
+    log_info("the spool can be written again", LOG_S("spool", c->config->spool),
+        LOG_I("after_s", now_wall() - c->disk_failing_since));
+    c->disk_failing_since = 0;
+}
+
+static void
+pending_clear(struct care *care)
+{
+    care->pending = CARE_WRITE_META;
+    care->retry_write_ms = 0;
+    buf_fini(&care->pending_der);
+}
+
+static void
+note_written(struct care *care, const struct writing *w)
+{
+    struct target_state *state = &care->target->state;
+
+    if (w->kind == CARE_WRITE_META)
+        return;
+    state->has_staple = w->kind == CARE_WRITE_STORE;
+    care->spooled_this_update = w->this_update;
+    care->spooled_life_end = w->life_end;
+    if (w->generation == care->generation)
+        pending_clear(care);
+}
+
+static void
+on_written(
+    void *ctx, const char *fp, bool ok, bool changed, const struct err *err)
+{
+    struct writing *w = ctx;
+    struct cycle *c = w->cycle;
+    struct care *care = NULL;
+
+    (void)changed;
+    c->writing--;
+    HASH_FIND(hh, c->cares, fp, strlen(fp), care);
+    if (ok)
+        disk_works(c);
+    else
+        disk_failed(c, err);
+    if (care != NULL && care->writing > 0) {
+        care->writing--;
+        if (ok) {
+            note_written(care, w);
+        } else if (w->kind != CARE_WRITE_META) {
+            care->retry_write_ms = now_boot_ms() + WRITE_RETRY_MS;
+            cycle_wake_ms(c, care->retry_write_ms);
+        }
+        if (care->target->state.has_staple)
+            cycle_wake_wall(c, care_removal_at(care));
+    }
+    c->want_tick |= c->options->once || ok;
+    free(w);
+}
+
+static void
+submit(struct cycle *c, struct care *care, struct writing want, struct span der)
+{
+    struct writing *w = malloc(sizeof(*w));
+
+    if (w != NULL) {
+        *w = want;
+        w->cycle = c;
+        if (publish_change(c->publish, care->target, der,
+                want.kind == CARE_WRITE_REMOVE, care->source, care->last_error,
+                on_written, w)) {
+            c->writing++;
+            care->writing++;
+            return;
+        }
+    }
+    free(w);
+    care->retry_write_ms = now_boot_ms() + WRITE_RETRY_MS; /* no memory */
+}
+
+static void
+submit_pending(struct cycle *c, struct care *care)
+{
+    struct writing want = {.kind = care->pending,
+        .generation = care->generation,
+        .this_update = care->pending_this_update,
+        .life_end = care->pending_life_end};
+
+    submit(c, care, want, buf_span(&care->pending_der));
+}
+
+/* The bytes stay in memory until the disk has them: a response that was
+ * fetched is never lost to a full disk. */
+void
+cycle_write(
+    struct cycle *c, struct care *care, enum care_write kind, struct span der)
+{
+    const struct target_state *state = &care->target->state;
+
+    if (kind == CARE_WRITE_META) {
+        submit(c, care, (struct writing){.kind = kind}, SPAN_EMPTY);
+        return;
+    }
+    care->pending = kind;
+    care->generation++;
+    buf_clear(&care->pending_der);
+    care->pending_this_update = 0;
+    care->pending_life_end = 0;
+    if (kind == CARE_WRITE_STORE) {
+        (void)buf_add(&care->pending_der, der);
+        care->pending_this_update = state->this_update;
+        care->pending_life_end = state->life_end;
+    }
+    submit_pending(c, care);
+}
+
+static void
+on_retired(
+    void *ctx, const char *fp, bool ok, bool changed, const struct err *err)
+{
+    struct cycle *c = ctx;
+
+    (void)changed;
+    c->writing--;
+    if (ok)
+        log_debug("spool files removed", LOG_S("fp", fp));
+    else
+        disk_failed(c, err); /* the next scan finds them again */
+}
+
+void
+cycle_retire(struct cycle *c, const char *fp)
+{
+    if (publish_retire(c->publish, fp, on_retired, c))
+        c->writing++;
+}
+
+/* ---- rounds ------------------------------------------------------------- */
+
+static double
+random_share(void)
+{
+    uint64_t bits = 0;
+
+    (void)uv_random(NULL, NULL, &bits, sizeof(bits), 0, NULL);
+    return (double)(bits >> 11) / (double)(1ULL << 53);
+}
+
+static void
+on_round(void *ctx, const struct round_result *result)
+{
+    struct care *care = ctx;
+    struct cycle *c = care->owner;
+    int64_t now = now_wall();
+    enum care_write write = CARE_WRITE_META;
+
+    care->round = NULL;
+    care->target->is_busy = false;
+    care->is_attempted = true;
+    if (round_is_accepted(result->verdict))
+        write = care_accept(care, result, &c->limits, now);
+    else
+        care_fail(care, result, &c->limits, now, random_share());
+    cycle_write(c, care, write, result->body);
+    cycle_wake_wall(c, care->target->state.next_attempt);
+}
+
+static void
+start_round(struct cycle *c, struct care *care, int64_t now)
+{
+    struct err err;
+
+    care->round =
+        round_start(c->fetch, care->target, NULL, on_round, care, &err);
+    care->target->is_busy = care->round != NULL;
+    if (care->round != NULL)
+        return;
+    log_error(
+        "cannot ask", LOG_S("target", care->target->label), LOG_ERR(&err));
+    care->is_attempted = true;
+    care->target->state.next_attempt = now + ROUND_RETRY_S;
+}
+
+void
+cycle_cancel_rounds(struct cycle *c)
+{
+    struct care *care, *next;
+
+    HASH_ITER(hh, c->cares, care, next)
+    {
+        round_cancel(care->round);
+        care->round = NULL;
+        care->target->is_busy = false;
+    }
+}
+
+void
+cycle_replan(struct cycle *c, int64_t now)
+{
+    struct care *care, *next;
+
+    HASH_ITER(hh, c->cares, care, next)
+    care->target->state.next_attempt =
+        schedule_at_start(care->target, &c->limits, now);
+}
+
+static int
+by_urgency(const void *a, const void *b, void *ctx)
+{
+    const struct care *const *left = a;
+    const struct care *const *right = b;
+
+    return schedule_compare(
+        (*left)->target, (*right)->target, *(const int64_t *)ctx);
+}
+
+static bool
+is_askable(const struct cycle *c, const struct care *care)
+{
+    return care->target->mode == TARGET_OCSP && care->round == NULL &&
+           care->gone_at == 0 && !(c->options->once && care->is_attempted);
+}
+
+/* All that is due, the most urgent first: the limits are fetch's. */
+static void
+start_due(struct cycle *c, int64_t now)
+{
+    size_t count = 0;
+    struct care **due = calloc(HASH_COUNT(c->cares) + 1, sizeof(*due));
+    struct care *care, *next;
+
+    if (due == NULL)
+        return;
+    HASH_ITER(hh, c->cares, care, next)
+    {
+        int64_t at = c->options->once ? now : care->target->state.next_attempt;
+
+        if (!is_askable(c, care))
+            continue;
+        if (at <= now)
+            due[count++] = care;
+        else
+            cycle_wake_wall(c, at);
+    }
+    qsort_r(due, count, sizeof(*due), by_urgency, &now);
+    for (size_t i = 0; i < count; i++)
+        start_round(c, due[i], now);
+    free(due);
+}
+
+/* ---- what time does to a care ------------------------------------------- */
+
+static void
+leave_expired(struct care *care, int64_t now)
+{
+    if (care->target->mode != TARGET_OCSP || care->target->not_after > now)
+        return;
+    round_cancel(care->round);
+    care->round = NULL;
+    care->target->is_busy = false;
+    care->target->mode = TARGET_EXPIRED;
+    care_log_mode(care);
+}
+
+/* Bytes that wait for the disk stay: they are newer than what is removed. */
+static void
+remove_at_end(struct cycle *c, struct care *care, int64_t now)
+{
+    int64_t at = care_removal_at(care);
+
+    if (at == 0 || care->pending == CARE_WRITE_REMOVE)
+        return;
+    if (at > now) {
+        cycle_wake_wall(c, at);
+        return;
+    }
+    log_error("staple removed at the end of its life",
+        LOG_S("target", care->target->label), LOG_S("fp", care->target->fp),
+        LOG_I("failures", care->target->state.failures));
+    if (care->pending == CARE_WRITE_STORE) {
+        submit(
+            c, care, (struct writing){.kind = CARE_WRITE_REMOVE}, SPAN_EMPTY);
+        return;
+    }
+    care->target->state.der_sha256[0] = '\0';
+    cycle_write(c, care, CARE_WRITE_REMOVE, SPAN_EMPTY);
+}
+
+/* One change of a care at a time is on its way when the disk makes trouble. */
+static void
+tend_spool(struct cycle *c, struct care *care, int64_t now)
+{
+    if (care->writing > 0)
+        return;
+    if (care->retry_write_ms > now_boot_ms()) {
+        cycle_wake_ms(c, care->retry_write_ms);
+        return;
+    }
+    remove_at_end(c, care, now);
+    if (care->writing == 0 && care->pending != CARE_WRITE_META)
+        submit_pending(c, care);
+}
+
+static bool
+has_waiting_successor(const struct cycle *c, const struct care *gone)
+{
+    const struct care *care;
+
+    for (care = c->cares; care != NULL; care = care->hh.next)
+        if (care != gone && care->gone_at == 0 &&
+            care->target->mode == TARGET_OCSP &&
+            !care->target->state.has_staple &&
+            strcmp(care->target->path, gone->target->path) == 0)
+            return true;
+    return false;
+}
+
+/* A server may still use the old certificate while the new one waits for its
+ * first staple. */
+static void
+retire_gone(struct cycle *c, struct care *care)
+{
+    if (now_boot_ms() - care->gone_at < SUCCESSOR_WAIT_MS &&
+        has_waiting_successor(c, care))
+        return;
+    log_info("certificate no longer under care",
+        LOG_S("target", care->target->label), LOG_S("path", care->target->path),
+        LOG_S("fp", care->target->fp));
+    cycle_retire(c, care->target->fp);
+    HASH_DEL(c->cares, care);
+    care_free(care);
+}
+
+void
+cycle_work(struct cycle *c, int64_t now)
+{
+    struct care *care, *next;
+
+    HASH_ITER(hh, c->cares, care, next)
+    {
+        leave_expired(care, now);
+        tend_spool(c, care, now);
+        care_log_alert(care, now);
+        if (care->gone_at != 0)
+            retire_gone(c, care);
+    }
+    start_due(c, now);
+}
