@@ -23,11 +23,17 @@ struct tls_info {
 };
 
 /*
- * `lower` is taken (its owner becomes the TLS stream) also on failure.
+ * `lower` is taken (its owner becomes the TLS stream) also on failure; no event
+ * comes then. The handshake begins by itself, and data follows on_ready by
+ * itself: stream_pause() before or in on_ready holds it back. What is written
+ * before on_ready leaves behind the handshake.
+ *
  * on_ready comes when the handshake is complete; on_error names a failed one in
  * the operator's words ("client does not trust the certificate (alert 48)",
  * "plain HTTP on a TLS port": then ERR_FORMAT; the stream has answered the
- * client with a plain 400 before).
+ * client with a plain 400 before). A FIN without close_notify is on_eof once
+ * the handshake is complete, an error before. stream_close() sends the
+ * close_notify that is still due.
  */
 struct stream *tls_stream_accept(struct net_loop *net, struct stream *lower,
     struct tls_context *context, const struct stream_events *events, void *ctx,
