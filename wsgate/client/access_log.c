@@ -8,7 +8,11 @@
 #include "shared/buf.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,11 +21,15 @@ enum {
     LOG_TEXT_MAX = 2048          /* ours: of one field from outside */
 };
 
+enum log_sink { SINK_FILE, SINK_PIPE, SINK_SOCKET };
+
 struct access_log {
     int fd;
+    enum log_sink sink;
     enum log_format format;
     struct buf lines;
     uint64_t dropped;
+    bool is_torn; /* a line was cut off: the next one begins anew */
 };
 
 static const char *const kind_words[] = {
@@ -42,11 +50,24 @@ access_log_new(void)
     return log;
 }
 
+static enum log_sink
+sink_of(int fd)
+{
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return SINK_FILE;
+    if (S_ISSOCK(st.st_mode))
+        return SINK_SOCKET;
+    return S_ISFIFO(st.st_mode) ? SINK_PIPE : SINK_FILE;
+}
+
 void
 access_log_set(struct access_log *log, int fd, enum log_format format)
 {
     access_log_flush(log);
     log->fd = fd;
+    log->sink = sink_of(fd);
     log->format = format;
 }
 
@@ -166,21 +187,57 @@ access_log_write(struct access_log *log, const struct access_record *record)
         access_log_flush(log);
 }
 
-void
-access_log_flush(struct access_log *log)
+/*
+ * stderr is blocking and shared with others, so O_NONBLOCK is not ours to set:
+ * a pipe that polls writable takes PIPE_BUF bytes (pipe(7)), a socket has
+ * MSG_DONTWAIT, a file does not block.
+ */
+static ssize_t
+write_without_waiting(const struct access_log *log, struct span bytes)
 {
-    struct span left = buf_span(&log->lines);
+    struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
 
-    while (left.len > 0) {
-        ssize_t n = write(log->fd, left.data, left.len);
+    if (log->sink == SINK_SOCKET)
+        return send(
+            log->fd, bytes.data, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (log->sink == SINK_PIPE) {
+        if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0)
+            return -1;
+        bytes = span_sub(bytes, 0, PIPE_BUF);
+    }
+    return write(log->fd, bytes.data, bytes.len);
+}
+
+static bool
+write_all(const struct access_log *log, struct span *left)
+{
+    while (left->len > 0) {
+        ssize_t n = write_without_waiting(log, *left);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            break; /* full pipe or disk: never waited for */
-        left = span_from(left, (size_t)n);
+            return false;
+        *left = span_from(*left, (size_t)n);
     }
-    if (left.len > 0)
+    return true;
+}
+
+void
+access_log_flush(struct access_log *log)
+{
+    struct span left = buf_span(&log->lines), newline = SPAN_LIT("\n");
+    size_t all = left.len;
+
+    if (all == 0)
+        return;
+    if (log->is_torn && !write_all(log, &newline)) {
         log->dropped++;
+    } else if (!write_all(log, &left)) {
+        log->dropped++;
+        log->is_torn = left.len < all;
+    } else {
+        log->is_torn = false;
+    }
     buf_clear(&log->lines);
 }
