@@ -108,6 +108,15 @@ add_location_pools(
         (!l->fastcgi.is_set || add_pool(g, &l->fastcgi.up, err));
 }
 
+static int
+compare_pools(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct generation_pool *)a)->upstream;
+    uintptr_t y = (uintptr_t)((const struct generation_pool *)b)->upstream;
+
+    return (x > y) - (x < y);
+}
+
 static bool
 add_pools(struct generation *g, struct err *err)
 {
@@ -119,6 +128,8 @@ add_pools(struct generation *g, struct err *err)
             if (!add_location_pools(g, &locations[k], err))
                 return false;
     }
+    if (g->pool_count > 0)
+        qsort(g->pools, g->pool_count, sizeof(*g->pools), compare_pools);
     return true;
 }
 
@@ -381,8 +392,11 @@ struct backend_pool *
 generation_pool(
     const struct generation *generation, const struct gate_upstream *upstream)
 {
-    for (size_t i = 0; i < generation->pool_count; i++)
-        if (generation->pools[i].upstream == upstream)
-            return generation->pools[i].pool;
-    return NULL;
+    struct generation_pool wanted = {.upstream = upstream};
+    const struct generation_pool *found = NULL;
+
+    if (generation->pool_count > 0)
+        found = bsearch(&wanted, generation->pools, generation->pool_count,
+            sizeof(wanted), compare_pools);
+    return found == NULL ? NULL : found->pool;
 }
