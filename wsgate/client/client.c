@@ -195,14 +195,19 @@ client_linger(struct client *c)
     exchange_free(x, c->end, c->bytes_in, c->bytes_out);
     client_enter(c, CLIENT_LINGER);
     stream_end(c->stream);
-    if (c->has_eof) {
-        net_loop_flush(c->env->backend.net);
-        if (c->state == CLIENT_LINGER && stream_queued(c->stream) == 0)
-            client_close(c, "");
-        return;
-    }
     if (!c->in_data)
         stream_resume(c->stream);
+}
+
+/* Our FIN is out; closed when the peer's is here too. */
+static void
+on_ended(void *ctx)
+{
+    struct client *c = ctx;
+
+    c->has_ended = true;
+    if (c->state == CLIENT_LINGER && c->has_eof)
+        client_close(c, "");
 }
 
 /* ---- one exchange after the other ----------------------------------------- */
@@ -420,7 +425,7 @@ on_eof(void *ctx)
     case CLIENT_RESPONSE:
         return; /* a half-close behind the request: the answer still goes out */
     case CLIENT_LINGER:
-        if (stream_queued(c->stream) > 0)
+        if (!c->has_ended)
             return;
         break;
     case CLIENT_HANDSHAKE:
@@ -478,6 +483,7 @@ const struct stream_events client_stream_events = {
     .on_error = on_error,
     .on_closed = on_closed,
     .on_ready = on_ready,
+    .on_ended = on_ended,
 };
 
 /* ---- response side, called by response.c ----------------------------------- */

@@ -59,6 +59,7 @@ struct client {
     bool response_done;
     bool keep_alive;
     bool has_eof;
+    bool has_ended; /* our FIN is out */
     bool in_data; /* within on_data: nobody resumes the stream now */
 };
 
