@@ -97,25 +97,48 @@ set_alert(struct err *err, int alert)
     return err_set(err, w->kind, "%s (alert %d)", w->text, alert);
 }
 
+/* The first reason of OpenSSL's own TLS code, else the very first; empties the
+ * queue. Ciphers put theirs before it. */
+static unsigned long
+take_reason(void)
+{
+    unsigned long first = ERR_peek_error();
+    unsigned long code;
+
+    while ((code = ERR_get_error()) != 0) {
+        if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+            continue;
+        ERR_clear_error();
+        return code;
+    }
+    return first;
+}
+
+static bool
+set_reason(struct err *err, unsigned long code)
+{
+    const char *text = ERR_reason_error_string(code);
+
+    return err_set(
+        err, ERR_FORMAT, "TLS: %s", text == NULL ? "unknown error" : text);
+}
+
 bool
 tls_error(const SSL *ssl, struct err *err)
 {
-    unsigned long code = ERR_peek_error();
+    unsigned long code = take_reason();
     int reason = ERR_GET_REASON(code);
     const char *refusal = tls_context_refusal(ssl);
     const struct words *w;
 
-    if (refusal[0] != 0) {
-        ERR_clear_error();
+    if (refusal[0] != 0)
         return err_set(err, ERR_REJECTED, "%s", refusal);
-    }
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
-        return err_openssl(err, ERR_FORMAT, "TLS");
-    w = find(reasons, sizeof(reasons) / sizeof(reasons[0]), reason);
-    if (reason < SSL_AD_REASON_OFFSET && w == NULL)
-        return err_openssl(err, ERR_FORMAT, "TLS");
-    ERR_clear_error();
+        return set_reason(err, code);
     if (reason >= SSL_AD_REASON_OFFSET)
         return set_alert(err, reason - SSL_AD_REASON_OFFSET);
+    w = find(reasons, sizeof(reasons) / sizeof(reasons[0]), reason);
+    if (w == NULL)
+        return set_reason(err, code);
     return err_set(err, w->kind, "%s", w->text);
 }
