@@ -16,6 +16,7 @@ struct claim {
     enum use use;
     const struct config_mark *address_mark;
     const struct config_mark *host_mark;
+    size_t order; /* as written */
 };
 
 static int
@@ -25,7 +26,11 @@ compare(const void *a, const void *b)
     const struct claim *y = b;
     int order = strcmp(x->address, y->address);
 
-    return order != 0 ? order : strcmp(x->host, y->host);
+    if (order == 0)
+        order = strcmp(x->host, y->host);
+    if (order == 0)
+        order = x->order < y->order ? -1 : 1;
+    return order;
 }
 
 static size_t
@@ -100,6 +105,8 @@ gate_config_check_listeners(const struct gate_config *config, struct err *err)
         return err_memory(err);
     for (size_t i = 0; i < config->sites.count; i++)
         n += add_claims(&sites[i], claims + n);
+    for (size_t i = 0; i < n; i++)
+        claims[i].order = i;
     qsort(claims, n, sizeof(*claims), compare);
     for (size_t i = 1; ok && i < n; i++)
         ok = check_pair(&claims[i - 1], &claims[i], err);
