@@ -466,7 +466,8 @@ class Handshake:
 
     @property
     def is_good(self):
-        return "Verify return code: 0 (ok)" in self.out
+        return "Verify return code: 0 (ok)" in self.out and \
+            "\nNew, TLS" in self.out
 
     @property
     def version(self):
