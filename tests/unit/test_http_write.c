@@ -174,11 +174,14 @@ START_TEST(field_with_line_break_is_not_written)
     head.status = 200;
     ck_assert(http_fields_add(
         &head.fields, SPAN_LIT("A"), SPAN_LIT("b\r\nSet-Cookie: c")));
-    ck_assert(!http_write_response(&out, &head, 1, &empty, true));
+    ck_assert(!http_write_response(&out, &head, 1, &empty, true, 0));
     ck_assert_uint_eq(out.len, 0);
     http_response_fini(&head);
 }
 END_TEST
+
+/* A response gets one where none came; the test asks at the epoch. */
+#define DATE "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 
 static const struct {
     const char *name;
@@ -189,38 +192,41 @@ static const struct {
     bool keep_alive;
     const char *out;
 } responses[] = {
+    {"date_of_the_backend_stays", "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n",
+        HTTP_GET, 1, &five, true,
+        "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n"},
     {"length_is_rewritten",
         "HTTP/1.0 200 Fine\r\nServer: x\r\nContent-Length: 7\r\n"
         "Connection: close\r\nUpgrade: h2c\r\nKeep-Alive: 1\r\n\r\n",
         HTTP_GET, 1, &five, true,
-        "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 5\r\n\r\n"},
+        "HTTP/1.1 200 Fine\r\nServer: x\r\n" DATE "Content-Length: 5\r\n\r\n"},
     {"reason_is_made", "HTTP/1.1 404\r\n\r\n", HTTP_GET, 1, &empty, false,
-        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
+        "HTTP/1.1 404 Not Found\r\n" DATE "Content-Length: 0\r\n"
         "Connection: close\r\n\r\n"},
     {"chunked", "HTTP/1.1 200 OK\r\n\r\n", HTTP_GET, 1, &chunked, true,
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
+        "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n"},
     {"until_close_closes", "HTTP/1.1 200 OK\r\n\r\n", HTTP_GET, 0, &until_close,
-        true, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"},
+        true, "HTTP/1.1 200 OK\r\n" DATE "Connection: close\r\n\r\n"},
     {"http10_keep_alive", "HTTP/1.1 200 OK\r\n\r\n", HTTP_GET, 0, &five, true,
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+        "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 5\r\n"
         "Connection: keep-alive\r\n\r\n"},
     {"length_of_head_passes", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
         HTTP_HEAD, 1, &no_body, true,
-        "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"},
+        "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n" DATE "\r\n"},
     {"not_modified_keeps_length",
         "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", HTTP_GET, 1,
         &no_body, true,
-        "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n" DATE "\r\n"},
     {"no_content_has_no_length",
         "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", HTTP_GET, 1,
-        &empty, true, "HTTP/1.1 204 No Content\r\n\r\n"},
+        &empty, true, "HTTP/1.1 204 No Content\r\n" DATE "\r\n"},
     {"early_hints", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", HTTP_GET, 1,
         &no_body, false, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"},
     {"upgrade_required_names_it",
         "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n",
         HTTP_GET, 1, &empty, false,
-        "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n"
+        "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n" DATE
         "Content-Length: 0\r\nConnection: Upgrade, close\r\n"
         "Upgrade: websocket\r\n\r\n"},
     {"switching",
@@ -238,7 +244,7 @@ START_TEST(response_is_written_anew)
         response(responses[_i].in, responses[_i].method, true);
 
     ck_assert(http_write_response(&out, head, responses[_i].client_minor,
-        responses[_i].framing, responses[_i].keep_alive));
+        responses[_i].framing, responses[_i].keep_alive, 0));
     ck_assert_msg(strcmp(buf_cstr(&out), responses[_i].out) == 0, "%s: %s",
         responses[_i].name, buf_cstr(&out));
 }

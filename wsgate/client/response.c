@@ -33,7 +33,7 @@ on_interim(void *ctx, const struct http_response *head)
     buf_init(&out, HEAD_OUT_MAX);
     write_buf(c, &out,
         http_write_response(
-            &out, head, c->request_minor, &framing, c->keep_alive));
+            &out, head, c->request_minor, &framing, c->keep_alive, now_wall()));
 }
 
 static bool
@@ -91,7 +91,7 @@ on_head(void *ctx, const struct http_response *head)
     buf_init(&out, HEAD_OUT_MAX);
     write_buf(c, &out,
         http_write_response(
-            &out, head, c->request_minor, &framing, c->keep_alive));
+            &out, head, c->request_minor, &framing, c->keep_alive, now_wall()));
 }
 
 static void
@@ -192,7 +192,8 @@ on_upgraded(void *ctx, const struct http_response *head, struct stream *stream,
 
     buf_init(&out, HEAD_OUT_MAX);
     if (c->has_eof ||
-        !http_write_response(&out, head, c->request_minor, &framing, true)) {
+        !http_write_response(
+            &out, head, c->request_minor, &framing, true, now_wall())) {
         buf_fini(&out);
         stream_close(stream);
         client_close(c, c->has_eof ? "client_gone" : "response_too_large");

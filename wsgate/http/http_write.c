@@ -276,9 +276,21 @@ add_connection(
     return client_minor > 0 || buf_add_str(out, "Connection: keep-alive\r\n");
 }
 
+static bool
+add_date(struct buf *out, const struct http_response *head, int64_t now)
+{
+    char date[30];
+
+    if (http_field_find(&head->fields, SPAN_LIT("Date")) != NULL)
+        return true;
+    http_date_write(now, date);
+    return buf_add_fmt(out, "Date: %s\r\n", date);
+}
+
 bool
 http_write_response(struct buf *out, const struct http_response *head,
-    unsigned client_minor, const struct http_framing *framing, bool keep_alive)
+    unsigned client_minor, const struct http_framing *framing, bool keep_alive,
+    int64_t now)
 {
     size_t before = out->len;
     struct span reason = head->reason.len > 0
@@ -291,6 +303,7 @@ http_write_response(struct buf *out, const struct http_response *head,
         is_one_line(reason) && buf_add_fmt(out, "HTTP/1.1 %u ", head->status) &&
             buf_add(out, reason) && buf_add_str(out, "\r\n") &&
             add_response_fields(out, head, framing) &&
+            (head->status < 200 || add_date(out, head, now)) &&
             (!is_final || add_framing(out, framing)) &&
             add_connection(
                 out, head->status, client_minor, keep_alive && has_end) &&

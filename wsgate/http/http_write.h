@@ -32,12 +32,13 @@ bool http_write_request(struct buf *out, const struct http_request *head,
 
 /*
  * A response towards a client of HTTP/1.minor: status line, fields without
- * hop-by-hop, Date and Via-less; framing as given; Connection as needed.
+ * hop-by-hop; framing as given; Connection as needed; a Date where none came
+ * (RFC 9110 6.6.1), `now` in Unix seconds.
  * 1xx and 101 heads too (101: Connection: Upgrade, Upgrade: websocket).
  */
 bool http_write_response(struct buf *out, const struct http_response *head,
-    unsigned client_minor, const struct http_framing *framing,
-    bool keep_alive);
+    unsigned client_minor, const struct http_framing *framing, bool keep_alive,
+    int64_t now);
 
 /* "1a\r\n" before and "\r\n" behind each chunk; "0\r\n" trailers "\r\n" last. */
 bool http_write_chunk_head(struct buf *out, size_t len);
