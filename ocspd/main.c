@@ -45,7 +45,7 @@ static const struct cli_verb verbs[] = {
     {"check", "CERT", 1, 1, fetch_options,
         "does stapling work for this certificate? every step explained",
         verb_check},
-    {"status", "[CERT...]", 0, -1, status_options,
+    {"status", NULL, 0, 0, status_options,
         "what the spool holds", verb_status},
     {"show", "FILE|CERT", 1, 1, show_options,
         "print a response, or the one spooled for a certificate", verb_show},

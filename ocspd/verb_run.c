@@ -63,8 +63,16 @@ verb_run(const struct cli_args *args)
 {
     struct cycle_options options = {.once = false};
     struct verb_config loaded;
-    int code = verb_load_config(args, true, &loaded);
+    int code;
 
+    if (args->count > 0 && !cli_has(args, "config") &&
+        !cli_has(args, "spool")) {
+        verb_complain("'%s': no verb; certificates need --spool DIR or a "
+                      "configuration with -c",
+            args->operands[0]);
+        return EX_USAGE;
+    }
+    code = verb_load_config(args, true, &loaded);
     if (code != EX_OK)
         return code;
     if (cli_has(args, "test") || cli_has(args, "dump")) {

@@ -91,7 +91,7 @@ verb_status(const struct cli_args *args)
     (void)now_init();
     now = now_wall();
     ok = open_spool(&spool, loaded.config->spool, &is_open, &err);
-    if (ok && loaded.path == NULL && args->count == 0)
+    if (ok && loaded.path == NULL)
         ok = !is_open || status_add_spool(&status, &spool, &err);
     else if (ok)
         ok = collect_configured(
