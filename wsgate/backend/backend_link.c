@@ -52,8 +52,8 @@ on_deadline(void *ctx)
             deadlines(link), &link->deadline, link->up->send_timeout_ms);
         return;
     }
-    if (stream_queued(link->stream) == 0 && !link->awaits)
-        return;
+    if (stream_queued(link->stream) == 0 && (!link->awaits || link->is_paused))
+        return; /* it is the client that everybody waits for */
     (void)err_set(&err, ERR_TIMEOUT, "%s: no %s in time",
         backend_link_server(link), link->awaits ? "answer" : "progress");
     backend_core_pin(core);
