@@ -289,12 +289,13 @@ class GateDaemon(harness.Daemon):
 
 
 def open_fds(pid):
-    """What the process holds open; a row of links."""
+    """What the process holds open: a row of links, /dev/null left out (a
+    reserve descriptor is opened with the first need)."""
     out = []
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
             out.append(os.readlink(f"/proc/{pid}/fd/{name}"))
-    return out
+    return [link for link in out if link != "/dev/null"]
 
 
 def memory(pid, what="VmHWM"):

@@ -457,7 +457,8 @@ exchange_free(struct exchange *x, const char *end, uint64_t bytes_in,
     record.bytes_in = bytes_in;
     record.bytes_out = bytes_out;
     record.duration_ms = now_boot_ms() - x->started_ms;
-    record.end = end[0] != 0 ? end : x->failure;
+    /* Why the backend failed says more than that the client was cut. */
+    record.end = x->failure[0] != 0 ? x->failure : end;
     if (x->status != 101) /* a tunnel has records of its own */
         access_log_write(x->log, &record);
     if (x->call != NULL)
