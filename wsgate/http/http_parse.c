@@ -309,22 +309,12 @@ finish_head(struct http_parser *p, struct err *err)
 static bool
 check_line(struct http_parser *p, struct span line, struct err *err)
 {
-    p->status = 400;
-    if (p->lines.count > 1 || p->phase == PHASE_TRAILER) {
-        size_t fields =
-            p->phase == PHASE_TRAILER ? p->lines.count : p->lines.count - 1;
+    enum http_parse_block block = p->phase == PHASE_TRAILER ? HTTP_PARSE_TRAILER
+                                  : p->is_response ? HTTP_PARSE_RESPONSE
+                                                   : HTTP_PARSE_REQUEST;
 
-        if (fields > p->limits.field_max) {
-            p->status = 431;
-            return err_set(err, ERR_LIMIT, "more than %zu header fields",
-                p->limits.field_max);
-        }
-        return http_parse_lines_field(line, &p->status, err);
-    }
-    if (p->is_response)
-        return http_parse_lines_status(line, &p->start, &p->status, err);
-    return http_parse_lines_request(
-        line, p->limits.target_max, &p->start, &p->status, err);
+    return http_parse_lines_check(
+        &p->lines, line, block, &p->limits, &p->start, &p->status, err);
 }
 
 static unsigned
@@ -485,29 +475,22 @@ step_end(struct http_parser *p, struct span in, size_t *eaten,
     p->phase = PHASE_START;
     if (p->is_response && p->response.status == 101)
         p->phase = PHASE_TUNNEL;
+    else if (p->is_response && p->response.status >= 200)
+        p->upgrade = false; /* it was for this one */
     return HTTP_EVENT_END;
 }
 
 static enum http_event
-step_tunnel(struct http_parser *p, struct span in, size_t *eaten,
+step_over(struct http_parser *p, struct span in, size_t *eaten,
     struct span *data, struct err *err)
 {
     (void)data;
     *eaten = 0;
-    if (in.len == 0)
+    if (p->phase == PHASE_TUNNEL && in.len == 0)
         return HTTP_EVENT_MORE;
-    err_set(err, ERR_FORMAT, "bytes of a tunnel given to the HTTP parser");
-    return fail(p, 400);
-}
-
-static enum http_event
-step_error(struct http_parser *p, struct span in, size_t *eaten,
-    struct span *data, struct err *err)
-{
-    (void)in;
-    (void)data;
-    *eaten = 0;
-    err_set(err, ERR_FORMAT, "HTTP parser has failed before");
+    err_set(err, ERR_FORMAT,
+        p->phase == PHASE_TUNNEL ? "bytes of a tunnel given to the HTTP parser"
+                                 : "HTTP parser has failed before");
     return fail(p, p->status);
 }
 
@@ -522,8 +505,8 @@ static enum http_event (*const steps[PHASES])(struct http_parser *p,
     [PHASE_TRAILER] = step_trailer,
     [PHASE_CLOSE] = step_close,
     [PHASE_END] = step_end,
-    [PHASE_TUNNEL] = step_tunnel,
-    [PHASE_ERROR] = step_error,
+    [PHASE_TUNNEL] = step_over,
+    [PHASE_ERROR] = step_over,
 };
 
 enum http_event

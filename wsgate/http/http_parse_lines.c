@@ -128,8 +128,8 @@ is_tchar(unsigned char c)
            (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-bool
-http_parse_lines_is_token(struct span text)
+static bool
+is_token(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (!is_tchar(text.data[i]))
@@ -172,7 +172,7 @@ parse_method(struct span text, enum http_method *method, unsigned *status,
             *method = methods[i].method;
             return true;
         }
-    if (!http_parse_lines_is_token(text))
+    if (!is_token(text))
         return refuse(status, 400, err, "method is not a token");
     if (span_eq(text, SPAN_LIT("CONNECT")))
         return refuse(status, 501, err, "CONNECT is not offered");
@@ -190,9 +190,9 @@ is_target(struct span text)
 }
 
 /* method SP target SP version: single spaces, nothing else (RFC 9112 3). */
-bool
-http_parse_lines_request(struct span line, size_t target_max,
-    struct http_parse_start *out, unsigned *status, struct err *err)
+static bool
+parse_request(struct span line, size_t target_max, struct http_parse_start *out,
+    unsigned *status, struct err *err)
 {
     struct http_parse_start start = {.method = HTTP_GET};
     struct span method = SPAN_EMPTY;
@@ -218,9 +218,9 @@ http_parse_lines_request(struct span line, size_t target_max,
 }
 
 /* version SP 3DIGIT [SP reason] (RFC 9112 4). */
-bool
-http_parse_lines_status(struct span line, struct http_parse_start *out,
-    unsigned *status, struct err *err)
+static bool
+parse_status(struct span line, struct http_parse_start *out, unsigned *status,
+    struct err *err)
 {
     struct http_parse_start start = {.reason_at = 13};
     uint64_t code = 0;
@@ -242,8 +242,8 @@ http_parse_lines_status(struct span line, struct http_parse_start *out,
  * RFC 9112 5: a name and at once a colon. A line that begins with space is an
  * obsolete fold (5.2) and refused, like a space before the colon (5.1).
  */
-bool
-http_parse_lines_field(struct span line, unsigned *status, struct err *err)
+static bool
+parse_field(struct span line, unsigned *status, struct err *err)
 {
     size_t colon = span_find(line, ':');
 
@@ -251,7 +251,27 @@ http_parse_lines_field(struct span line, unsigned *status, struct err *err)
         return refuse(status, 400, err, "folded header field");
     if (colon == line.len)
         return refuse(status, 400, err, "header field without colon");
-    if (!http_parse_lines_is_token(span_sub(line, 0, colon)))
+    if (!is_token(span_sub(line, 0, colon)))
         return refuse(status, 400, err, "header field name is not a token");
     return true;
+}
+
+bool
+http_parse_lines_check(const struct http_parse_lines *lines, struct span line,
+    enum http_parse_block block, const struct http_limits *limits,
+    struct http_parse_start *start, unsigned *status, struct err *err)
+{
+    size_t fields =
+        block == HTTP_PARSE_TRAILER ? lines->count : lines->count - 1;
+
+    *status = 400;
+    if (fields == 0 && block == HTTP_PARSE_RESPONSE)
+        return parse_status(line, start, status, err);
+    if (fields == 0)
+        return parse_request(line, limits->target_max, start, status, err);
+    if (fields <= limits->field_max)
+        return parse_field(line, status, err);
+    *status = 431;
+    return err_set(
+        err, ERR_LIMIT, "more than %zu header fields", limits->field_max);
 }

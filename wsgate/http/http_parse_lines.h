@@ -9,6 +9,7 @@
 #include "shared/err.h"
 #include "shared/span.h"
 #include "wsgate/http/http_message.h"
+#include "wsgate/http/http_parse.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,15 +43,16 @@ void http_parse_lines_init(struct http_parse_lines *lines, struct buf *to,
 bool http_parse_lines_take(struct http_parse_lines *lines, struct span in,
     size_t *eaten, bool *complete, struct span *line, struct err *err);
 
-/* These fill *status with what a client is to be told. */
-bool http_parse_lines_request(struct span line, size_t target_max,
-    struct http_parse_start *out, unsigned *status, struct err *err);
-bool http_parse_lines_status(struct span line, struct http_parse_start *out,
+enum http_parse_block {
+    HTTP_PARSE_REQUEST,
+    HTTP_PARSE_RESPONSE,
+    HTTP_PARSE_TRAILER
+};
+/* The line that was just completed: *start for a start line, *status with what
+ * a client is to be told when it is refused. */
+bool http_parse_lines_check(const struct http_parse_lines *lines,
+    struct span line, enum http_parse_block block,
+    const struct http_limits *limits, struct http_parse_start *start,
     unsigned *status, struct err *err);
-bool http_parse_lines_field(
-    struct span line, unsigned *status, struct err *err);
-
-/* tchar of RFC 9110 5.6.2, at least one. */
-bool http_parse_lines_is_token(struct span text);
 
 #endif
