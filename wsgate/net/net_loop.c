@@ -23,7 +23,7 @@ on_check(uv_check_t *handle)
     net_loop_flush(handle->data);
 }
 
-/* Neither keeps the loop alive: only connections and listeners do. */
+/* Neither keeps the loop alive by itself: connections, listeners and tasks do. */
 static void
 start_handles(struct net_loop *net)
 {
@@ -87,6 +87,7 @@ net_loop_flush(struct net_loop *net)
         list_remove(&task->node);
         task->run(task);
     }
+    uv_unref((uv_handle_t *)&net->prepare);
 }
 
 void
@@ -101,6 +102,7 @@ net_task_defer(struct net_loop *net, struct net_task *task)
 {
     if (!list_is_linked(&task->node))
         list_add_last(&net->dirty, &task->node);
+    uv_ref((uv_handle_t *)&net->prepare);
 }
 
 void

@@ -514,29 +514,41 @@ stream_new(struct net_loop *net, bool is_unix, struct err *err)
     return t;
 }
 
-static bool
-is_unix_socket(int fd)
+/* AF_INET, AF_INET6, AF_UNIX; -1: not a socket. */
+static int
+family_of(int fd)
 {
     int domain = AF_UNSPEC;
     socklen_t len = sizeof(domain);
 
-    (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
-    return domain == AF_UNIX;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0)
+        return -1;
+    return domain;
+}
+
+static int
+take_fd(struct tcp_stream *t, int fd, int family)
+{
+    if (family < 0)
+        return UV_ENOTSOCK;
+    if (family == AF_UNIX)
+        return uv_pipe_open(&t->uv.pipe, fd);
+    return uv_tcp_open(&t->uv.tcp, fd);
 }
 
 struct stream *
 tcp_stream_open(struct net_loop *net, int fd,
     const struct stream_events *events, void *ctx, struct err *err)
 {
-    bool is_unix = is_unix_socket(fd);
-    struct tcp_stream *t = stream_new(net, is_unix, err);
+    int family = family_of(fd);
+    struct tcp_stream *t = stream_new(net, family == AF_UNIX, err);
     int rc;
 
     if (t == NULL) {
         (void)close(fd);
         return NULL;
     }
-    rc = is_unix ? uv_pipe_open(&t->uv.pipe, fd) : uv_tcp_open(&t->uv.tcp, fd);
+    rc = take_fd(t, fd, family);
     if (rc != 0) {
         (void)close(fd);
         stream_close(&t->base);
