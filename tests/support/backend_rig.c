@@ -158,7 +158,7 @@ backend_rig_servers(struct backend_rig *rig, const char *const *names)
 {
     backend_pool_free(rig->pool);
     rig->server_list = (struct config_strings){.items = rig->names};
-    for (size_t i = 0; names[i] != NULL; i++) {
+    for (size_t i = 0; i < 3 && names[i] != NULL; i++) {
         free(rig->names[i]);
         rig->names[i] = strdup(names[i]);
         rig->server_list.count++;

@@ -46,41 +46,41 @@ static const struct {
     const char *name;
     const char *reply;
     bool fin;
+    bool is_cut; /* fails after the head */
     unsigned status; /* 0: it fails */
     const char *body;
-    bool is_cut; /* fails after the head */
 } replies[] = {
-    {"a body of a length arrives", OK_HELLO, false, 200, "hello", false},
+    {"a body of a length arrives", OK_HELLO, false, false, 200, "hello"},
     {"a chunked body arrives without its framing",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
-        false, 200, "hello", false},
+        false, false, 200, "hello"},
     {"a body until close ends with the connection",
-        "HTTP/1.1 200 OK\r\n\r\nhello", true, 200, "hello", false},
-    {"no body at all", "HTTP/1.1 204 No Content\r\n\r\n", false, 204, "",
-        false},
+        "HTTP/1.1 200 OK\r\n\r\nhello", true, false, 200, "hello"},
+    {"no body at all", "HTTP/1.1 204 No Content\r\n\r\n", false, false, 204,
+        ""},
     {"304 has no body",
-        "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false, 304,
-        "", false},
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false, false,
+        304, ""},
     {"an error page is a response",
-        "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", false, 503,
-        "busy", false},
+        "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", false, false, 503,
+        "busy"},
     {"a body that ends early is cut",
-        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", true, 200, "hello",
-        true},
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", true, true, 200,
+        "hello"},
     {"a chunked body without its end is cut",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        true, 200, "hello", true},
+        true, true, 200, "hello"},
     {"a bad chunk cuts the body",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX",
-        false, 200, "hello", true},
-    {"no HTTP", "SSH-2.0-OpenSSH\r\n", false, 0, "", false},
-    {"a head that does not end", "HTTP/1.1 200 OK\r\nA: b\r\n", true, 0, "",
-        false},
+        false, true, 200, "hello"},
+    {"no HTTP", "SSH-2.0-OpenSSH\r\n", false, false, 0, ""},
+    {"a head that does not end", "HTTP/1.1 200 OK\r\nA: b\r\n", true, false, 0,
+        ""},
     {"a 101 that nobody asked for",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
         "Connection: upgrade\r\n\r\n",
-        false, 0, "", false},
+        false, false, 0, ""},
 };
 
 START_TEST(exchange_with_reply)

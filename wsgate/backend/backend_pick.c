@@ -70,19 +70,20 @@ is_left_out(const struct backend_server *server, uint64_t now_ms)
 struct backend_server *
 backend_pick(struct backend_pool *pool, size_t tried, uint64_t now_ms)
 {
+    size_t count = pool->count;
     size_t chosen = pool->next;
 
-    if (tried >= pool->count)
+    if (count == 0 || tried >= count)
         return NULL;
-    for (size_t i = 0; i < pool->count; i++) {
-        size_t at = (pool->next + i) % pool->count;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (pool->next + i) % count;
 
         if (!is_left_out(&pool->servers[at], now_ms)) {
             chosen = at;
             break;
         }
     }
-    pool->next = (chosen + 1) % pool->count;
+    pool->next = (chosen + 1) % count;
     return &pool->servers[chosen];
 }
 

@@ -6,7 +6,6 @@
 #include "wsgate/backend/cgi_head.h"
 
 #include "wsgate/http/http_headers.h"
-#include "wsgate/http/http_parse_lines.h"
 #include "wsgate/http/http_write.h"
 
 enum { STATUS_DEFAULT = 200, STATUS_REDIRECT = 302 };
@@ -24,6 +23,17 @@ cgi_head_find_end(struct span bytes, size_t from)
             return i + 3;
     }
     return 0;
+}
+
+/* A token (RFC 9110 5.6.2). */
+static bool
+is_name(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] <= ' ' || name.data[i] >= 0x7f ||
+            strchr("\"(),/:;<=>?@[\\]{}", name.data[i]) != NULL)
+            return false;
+    return name.len > 0;
 }
 
 static bool
@@ -85,8 +95,7 @@ take_line(struct span line, struct http_response *out, struct err *err)
     struct span name = span_sub(line, 0, colon);
     struct span value = span_trim(span_from(line, colon + 1));
 
-    if (colon == line.len || !http_parse_lines_is_token(name) ||
-        !is_value(value))
+    if (colon == line.len || !is_name(name) || !is_value(value))
         return err_set(err, ERR_FORMAT, "bad field in a CGI response");
     if (span_ieq(name, SPAN_LIT("Status")))
         return take_status(value, out, err);

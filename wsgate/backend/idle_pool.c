@@ -55,6 +55,12 @@ drop_if_empty(struct idle_server *server)
     free(server);
 }
 
+static struct idle_stream *
+newest(const struct idle_server *server)
+{
+    return LIST_ENTRY(server->streams.next, struct idle_stream, node);
+}
+
 /* Out of the pool; the server stays, be it empty. */
 static struct stream *
 detach(struct idle_stream *idle)
@@ -126,12 +132,12 @@ find_server(struct idle_pool *pool, const char *name)
 static struct idle_server *
 add_server(struct idle_pool *pool, const char *name)
 {
-    size_t len = strlen(name);
-    struct idle_server *server = calloc(1, sizeof(*server) + len + 1);
+    size_t size = strlen(name) + 1;
+    struct idle_server *server = calloc(1, sizeof(*server) + size);
 
     if (server == NULL)
         return NULL;
-    memcpy(server->name, name, len);
+    memcpy(server->name, name, size);
     server->pool = pool;
     list_init(&server->streams);
     list_add_last(&pool->servers, &server->node);
@@ -143,11 +149,13 @@ idle_pool_free(struct idle_pool *pool)
 {
     if (pool == NULL)
         return;
-    while (!list_is_empty(&pool->servers)) {
-        struct idle_server *server =
-            LIST_ENTRY(pool->servers.next, struct idle_server, node);
+    LIST_EACH(&pool->servers, node)
+    {
+        struct idle_server *server = LIST_ENTRY(node, struct idle_server, node);
 
-        discard(LIST_ENTRY(server->streams.next, struct idle_stream, node));
+        LIST_EACH(&server->streams, it)
+        stream_discard(detach(LIST_ENTRY(it, struct idle_stream, node)));
+        free(server);
     }
     free(pool);
 }
@@ -161,7 +169,7 @@ idle_pool_take(struct idle_pool *pool, const char *name)
 
     if (server == NULL)
         return NULL;
-    stream = detach(LIST_ENTRY(server->streams.next, struct idle_stream, node));
+    stream = detach(newest(server));
     drop_if_empty(server);
     stream_pause(stream);
     return stream;
