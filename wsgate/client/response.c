@@ -42,27 +42,14 @@ never_has_body(unsigned status)
     return status < 200 || status == 204 || status == 304;
 }
 
-/* HEAD and 304 tell the length of a body that is not sent (RFC 9110 8.6). */
-static struct http_framing
-framing_without_body(const struct http_response *head)
-{
-    struct span text = http_field_value(&head->fields, "Content-Length");
-    struct http_framing framing = {HTTP_BODY_NONE, 0};
-
-    if (span_to_u64(text, INT64_MAX, &framing.length))
-        framing.body = HTTP_BODY_LENGTH;
-    return framing;
-}
-
 static struct http_framing
 framing_for(struct client *c, const struct http_response *head)
 {
     struct http_framing framing = {head->body, head->length};
 
-    if (head->status == 204 || head->status < 200)
-        return (struct http_framing){HTTP_BODY_NONE, 0};
+    /* HEAD and 304 keep the Content-Length that came (RFC 9110 8.6). */
     if (c->request_is_head || never_has_body(head->status))
-        return framing_without_body(head);
+        return (struct http_framing){HTTP_BODY_NONE, 0};
     if (head->body == HTTP_BODY_NONE)
         return (struct http_framing){HTTP_BODY_LENGTH, 0};
     if (head->body == HTTP_BODY_LENGTH)

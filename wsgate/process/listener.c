@@ -5,9 +5,11 @@
  */
 #include "wsgate/process/listener.h"
 
+#include "shared/log.h"
 #include "shared/service.h"
-#include "wsgate/net/dial.h"
+#include "shared/span.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -48,6 +50,23 @@ resolve_unix(const char *path, union any_address *out, socklen_t *len,
     return true;
 }
 
+/* "0.0.0.0:443" or "[::]:443"; gate_config has checked the form. */
+static bool
+split(const char *address, char host[INET6_ADDRSTRLEN], char port[6])
+{
+    struct span text = span_str(address), head = text;
+
+    while (head.len > 0 && head.data[head.len - 1] != ':')
+        head.len--;
+    if (head.len < 2 ||
+        !span_to_cstr(span_from(text, head.len), port, 6))
+        return false;
+    head.len--;
+    if (head.data[0] == '[' && head.data[head.len - 1] == ']')
+        head = span_sub(head, 1, head.len - 2);
+    return span_to_cstr(head, host, INET6_ADDRSTRLEN);
+}
+
 static bool
 resolve(const char *address, union any_address *out, socklen_t *len,
     struct err *err)
@@ -56,17 +75,14 @@ resolve(const char *address, union any_address *out, socklen_t *len,
         .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
         .ai_socktype = SOCK_STREAM,
     };
+    char host[INET6_ADDRSTRLEN], port[6];
     struct addrinfo *found = NULL;
-    struct dial_address parsed;
-    int rc;
 
     memset(out, 0, sizeof(*out));
-    if (!dial_address_parse(span_str(address), &parsed, err))
-        return false;
-    if (parsed.is_unix)
-        return resolve_unix(parsed.host, out, len, err);
-    rc = getaddrinfo(parsed.host, parsed.port, &hints, &found);
-    if (rc != 0)
+    if (strncmp(address, "unix:", 5) == 0)
+        return resolve_unix(address + 5, out, len, err);
+    if (!split(address, host, port) ||
+        getaddrinfo(host, port, &hints, &found) != 0)
         return err_set(err, ERR_CONFIG,
             "%s: not a numeric address (write 0.0.0.0:443 or \"[::]:443\")",
             address);
@@ -74,6 +90,21 @@ resolve(const char *address, union any_address *out, socklen_t *len,
     *len = found->ai_addrlen;
     freeaddrinfo(found);
     return true;
+}
+
+/* What it really is: a port 0 has become one. */
+static void
+log_listening(int fd, const char *address)
+{
+    char host[INET6_ADDRSTRLEN] = "", port[6] = "";
+    union any_address own = {0};
+    socklen_t len = sizeof(own);
+
+    if (getsockname(fd, &own.any, &len) == 0 &&
+        own.any.sa_family != AF_UNIX)
+        (void)getnameinfo(&own.any, len, host, sizeof(host), port,
+            sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    log_info("listening", LOG_S("listen", address), LOG_S("port", port));
 }
 
 static bool
@@ -265,6 +296,7 @@ listener_open(const char *address, const char *mode, int slots,
     if (inherited >= 0) {
         made.is_inherited = true;
         made.fds[made.fd_count++] = inherited;
+        log_info("listening on an inherited socket", LOG_S("listen", address));
         *out = made;
         return true;
     }
@@ -275,6 +307,7 @@ listener_open(const char *address, const char *mode, int slots,
         listener_close(&made);
         return false;
     }
+    log_listening(made.fds[0], address);
     *out = made;
     return true;
 }
@@ -288,6 +321,25 @@ listener_close(struct listener *listener)
     free(listener->fds);
     free(listener->address);
     *listener = (struct listener){0};
+}
+
+void
+listener_name(int fd, char *name, size_t size)
+{
+    union any_address own = {0};
+    socklen_t len = sizeof(own);
+    char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
+
+    (void)getsockname(fd, &own.any, &len);
+    if (own.any.sa_family == AF_UNIX) {
+        (void)snprintf(name, size, "unix:%s", own.un.sun_path);
+        return;
+    }
+    (void)getnameinfo(&own.any, len, host, sizeof(host), port, sizeof(port),
+        NI_NUMERICHOST | NI_NUMERICSERV);
+    (void)snprintf(
+        name, size, own.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+        port);
 }
 
 int

@@ -8,6 +8,7 @@
 #include "shared/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct listener {
     char *address;     /* as configured; owned */
@@ -25,6 +26,8 @@ struct listener {
 bool listener_open(const char *address, const char *mode, int slots,
     struct listener *out, struct err *err);
 void listener_close(struct listener *listener);
+/* The address that a socket is bound to, as configured: "0.0.0.0:443". */
+void listener_name(int fd, char *name, size_t size);
 /* The descriptor for a worker slot; borrowed. */
 int listener_fd(const struct listener *listener, int slot);
 

@@ -5,6 +5,8 @@
  */
 #include "wsgate/process/ports.h"
 
+#include "shared/log.h"
+#include "shared/service.h"
 #include "wsgate/process/listener.h"
 
 #include <stdlib.h>
@@ -135,6 +137,34 @@ ports_prepare(struct ports *ports, const struct gate_config *config, int slots,
     return true;
 }
 
+static bool
+is_used(const struct ports *ports, int fd)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->items[i].listener.is_inherited &&
+            ports->items[i].listener.fds[0] == fd)
+            return true;
+    return false;
+}
+
+/* Nobody accepts there, and the kernel lets clients connect all the same. */
+static void
+warn_unused(const struct ports *ports)
+{
+    char name[160]; /* "unix:" and a path, or an address and a port */
+
+    for (int i = 0; i < service_listen_count(); i++) {
+        if (is_used(ports, service_listen_fd(i)))
+            continue;
+        listener_name(service_listen_fd(i), name, sizeof(name));
+        log_warn("a socket of systemd is not in the configuration: "
+                 "connections to it wait in vain",
+            LOG_S("address", name),
+            LOG_S("mend", "listen: or redirect_from: it, or take it out of "
+                          "wsgate.socket"));
+    }
+}
+
 void
 ports_commit(struct ports *ports, ports_change *on_new, ports_change *on_old,
     void *ctx)
@@ -149,6 +179,7 @@ ports_commit(struct ports *ports, ports_change *on_new, ports_change *on_old,
     drop(ports, PORT_OLD, on_old, ctx);
     for (size_t i = 0; i < ports->count; i++)
         ports->items[i].state = PORT_KEPT;
+    warn_unused(ports);
 }
 
 void
