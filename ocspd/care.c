@@ -280,8 +280,10 @@ care_adopt(struct care *care, struct target *found)
     SWAP(char *, target->label, found->label);
     SWAP(char *, target->path, found->path);
     SWAP(struct issuer *, target->issuer, found->issuer);
-    SWAP(char **, target->urls, found->urls);
-    SWAP(unsigned, target->url_count, found->url_count);
+    if (!is_same) { /* a round under way borrows them */
+        SWAP(char **, target->urls, found->urls);
+        SWAP(unsigned, target->url_count, found->url_count);
+    }
     target->mode = found->mode;
     target->ids = found->ids;
     target->rule = found->rule;
@@ -336,7 +338,7 @@ note_success(struct care *care, const struct round_result *result, int64_t now)
 
     if (result->verdict != VERDICT_UNCHANGED || state->fetched_at == 0)
         state->fetched_at = now;
-    state->last_attempt = now;
+    state->last_attempt = care->asked_at;
     state->last_verdict = result->verdict;
     state->failures = 0;
     state->retry_after = 0;
@@ -373,7 +375,7 @@ care_fail(struct care *care, const struct round_result *result,
     struct target_state *state = &care->target->state;
 
     state->failures++;
-    state->last_attempt = now;
+    state->last_attempt = care->asked_at;
     state->last_verdict = result->verdict;
     state->retry_after =
         result->retry_after_s > 0 ? now + result->retry_after_s : 0;

@@ -29,6 +29,7 @@ struct care {
     char *last_error;      /* NULL: none */
     void *owner;           /* the cycle, for callbacks */
     bool is_attempted;     /* a round ended since start */
+    int64_t asked_at;      /* when the newest round began */
 
     /* the .der that consumers see (target->state.has_staple) */
     int64_t spooled_this_update;
@@ -74,7 +75,8 @@ enum care_write care_load(struct care *care, const struct spool *spool,
  */
 bool care_adopt(struct care *care, struct target *found);
 
-/* A round ended; the next attempt is planned. Answers what to write. */
+/* A round that began at asked_at ended; the next attempt is planned. Answers
+ * what to write. */
 enum care_write care_accept(struct care *care,
     const struct round_result *result, const struct schedule_limits *limits,
     int64_t now);

@@ -217,6 +217,7 @@ start_round(struct cycle *c, struct care *care, int64_t now)
 {
     struct err err;
 
+    care->asked_at = now;
     care->round =
         round_start(c->fetch, care->target, NULL, on_round, care, &err);
     care->target->is_busy = care->round != NULL;
@@ -241,11 +242,14 @@ cycle_cancel_rounds(struct cycle *c)
     }
 }
 
+/* After a jump or a resume a request under way is about another time, and its
+ * connection most likely dead. */
 void
 cycle_replan(struct cycle *c, int64_t now)
 {
     struct care *care, *next;
 
+    cycle_cancel_rounds(c);
     HASH_ITER(hh, c->cares, care, next)
     care->target->state.next_attempt =
         schedule_at_start(care->target, &c->limits, now);
