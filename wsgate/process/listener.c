@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-    LISTENER_BACKLOG = 4096,   /* somaxconn of current kernels */
+    LISTENER_BACKLOG = 4096, /* somaxconn of current kernels */
     LISTENER_MODE_UNIX = 0660
 };
 
@@ -36,8 +36,8 @@ union any_address {
 };
 
 static bool
-resolve_unix(const char *path, union any_address *out, socklen_t *len,
-    struct err *err)
+resolve_unix(
+    const char *path, union any_address *out, socklen_t *len, struct err *err)
 {
     size_t size = strlen(path) + 1;
 
@@ -58,8 +58,7 @@ split(const char *address, char host[INET6_ADDRSTRLEN], char port[6])
 
     while (head.len > 0 && head.data[head.len - 1] != ':')
         head.len--;
-    if (head.len < 2 ||
-        !span_to_cstr(span_from(text, head.len), port, 6))
+    if (head.len < 2 || !span_to_cstr(span_from(text, head.len), port, 6))
         return false;
     head.len--;
     if (head.data[0] == '[' && head.data[head.len - 1] == ']')
@@ -100,10 +99,9 @@ log_listening(int fd, const char *address)
     union any_address own = {0};
     socklen_t len = sizeof(own);
 
-    if (getsockname(fd, &own.any, &len) == 0 &&
-        own.any.sa_family != AF_UNIX)
-        (void)getnameinfo(&own.any, len, host, sizeof(host), port,
-            sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    if (getsockname(fd, &own.any, &len) == 0 && own.any.sa_family != AF_UNIX)
+        (void)getnameinfo(&own.any, len, host, sizeof(host), port, sizeof(port),
+            NI_NUMERICHOST | NI_NUMERICSERV);
     log_info("listening", LOG_S("listen", address), LOG_S("port", port));
 }
 
@@ -114,10 +112,10 @@ same_address(const union any_address *a, const union any_address *b)
         return false;
     if (a->any.sa_family == AF_INET)
         return a->in.sin_port == b->in.sin_port &&
-            a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+               a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
     if (a->any.sa_family == AF_INET6)
         return a->in6.sin6_port == b->in6.sin6_port &&
-            memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
+               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
     return strcmp(a->un.sun_path, b->un.sun_path) == 0;
 }
 
@@ -239,8 +237,8 @@ open_one(const char *address, const union any_address *at, socklen_t len,
 }
 
 static bool
-open_slots(const char *address, union any_address *at, socklen_t len,
-    int slots, struct listener *out, struct err *err)
+open_slots(const char *address, union any_address *at, socklen_t len, int slots,
+    struct listener *out, struct err *err)
 {
     if (at->any.sa_family != AF_UNIX && !is_free(address, at, len, err))
         return false;
@@ -337,9 +335,8 @@ listener_name(int fd, char *name, size_t size)
     }
     (void)getnameinfo(&own.any, len, host, sizeof(host), port, sizeof(port),
         NI_NUMERICHOST | NI_NUMERICSERV);
-    (void)snprintf(
-        name, size, own.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-        port);
+    (void)snprintf(name, size,
+        own.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 int

@@ -95,10 +95,9 @@ want(struct ports *ports, const struct config_mark *mark, const char *address,
     grown[ports->count] = (struct port){.state = PORT_NEW};
     if (!listener_open(
             address, mode, slots, &grown[ports->count].listener, err))
-        return mark->file == NULL
-            ? false
-            : err_context(
-                  err, "%s:%u:%u", mark->file, mark->line, mark->column);
+        return mark->file == NULL ? false
+                                  : err_context(err, "%s:%u:%u", mark->file,
+                                        mark->line, mark->column);
     ports->count++;
     return true;
 }
@@ -166,8 +165,8 @@ warn_unused(const struct ports *ports)
 }
 
 void
-ports_commit(struct ports *ports, ports_change *on_new, ports_change *on_old,
-    void *ctx)
+ports_commit(
+    struct ports *ports, ports_change *on_new, ports_change *on_old, void *ctx)
 {
     for (size_t i = 0; i < ports->count; i++) {
         struct port *p = &ports->items[i];
