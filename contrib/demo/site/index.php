@@ -1,0 +1,3 @@
+<?php
+// The bare address leads to the drawing board.
+header('Location: /draw', true, 302);
