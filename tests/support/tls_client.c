@@ -83,6 +83,8 @@ tls_client_free(struct tls_client *c)
     if (c == NULL)
         return;
     SSL_SESSION_free(c->session);
+    /* A connection that just stops would spoil its ticket. */
+    SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->ssl);
     SSL_CTX_free(c->ctx);
     buf_fini(&c->received);
