@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-#define VERSION "Sec-WebSocket-Version: 13\r\n"
+#define VERSION_13 "Sec-WebSocket-Version: 13\r\n"
 #define UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\n"
@@ -34,26 +34,27 @@ static const struct {
     bool is_wanted;
     unsigned status; /* 0: right */
 } requests[] = {
-    {"sample_of_the_rfc", GET UPGRADE KEY VERSION "\r\n", true, 0},
+    {"sample_of_the_rfc", GET UPGRADE KEY VERSION_13 "\r\n", true, 0},
     {"tokens_in_lists_any_case",
         GET "Connection: keep-alive, UPGRADE\r\nUpgrade: h2c, WebSocket\r\n" KEY
-            VERSION "\r\n",
+            VERSION_13 "\r\n",
         true, 0},
     {"length_zero_is_no_body",
-        GET UPGRADE KEY VERSION "Content-Length: 0\r\n\r\n", true, 0},
-    {"post", "POST / HTTP/1.1\r\nHost: a\r\n" UPGRADE KEY VERSION "\r\n", false,
-        400},
-    {"http10", "GET / HTTP/1.0\r\nHost: a\r\n" UPGRADE KEY VERSION "\r\n",
+        GET UPGRADE KEY VERSION_13 "Content-Length: 0\r\n\r\n", true, 0},
+    {"post", "POST / HTTP/1.1\r\nHost: a\r\n" UPGRADE KEY VERSION_13 "\r\n",
+        false, 400},
+    {"http10", "GET / HTTP/1.0\r\nHost: a\r\n" UPGRADE KEY VERSION_13 "\r\n",
         false, 400},
     {"other_token",
-        GET "Connection: Upgrade\r\nUpgrade: h2c\r\n" KEY VERSION "\r\n", false,
-        400},
-    {"token_with_tail",
-        GET "Connection: Upgrade\r\nUpgrade: websockets\r\n" KEY VERSION "\r\n",
+        GET "Connection: Upgrade\r\nUpgrade: h2c\r\n" KEY VERSION_13 "\r\n",
         false, 400},
-    {"no_connection", GET "Upgrade: websocket\r\n" KEY VERSION "\r\n", false,
+    {"token_with_tail",
+        GET "Connection: Upgrade\r\nUpgrade: websockets\r\n" KEY VERSION_13
+            "\r\n",
+        false, 400},
+    {"no_connection", GET "Upgrade: websocket\r\n" KEY VERSION_13 "\r\n", false,
         400},
-    {"no_upgrade", GET "Connection: upgrade\r\n" KEY VERSION "\r\n", false,
+    {"no_upgrade", GET "Connection: upgrade\r\n" KEY VERSION_13 "\r\n", false,
         400},
     {"no_version", GET UPGRADE KEY "\r\n", true, 426},
     {"version_8", GET UPGRADE KEY "Sec-WebSocket-Version: 8\r\n\r\n", true,
@@ -62,28 +63,31 @@ static const struct {
         true, 426},
     {"version_013", GET UPGRADE KEY "Sec-WebSocket-Version: 013\r\n\r\n", true,
         426},
-    {"two_versions", GET UPGRADE KEY VERSION VERSION "\r\n", true, 400},
-    {"no_key", GET UPGRADE VERSION "\r\n", true, 400},
-    {"two_keys", GET UPGRADE KEY KEY VERSION "\r\n", true, 400},
-    {"empty_key", GET UPGRADE VERSION "Sec-WebSocket-Key:\r\n\r\n", true, 400},
+    {"two_versions", GET UPGRADE KEY VERSION_13 VERSION_13 "\r\n", true, 400},
+    {"no_key", GET UPGRADE VERSION_13 "\r\n", true, 400},
+    {"two_keys", GET UPGRADE KEY KEY VERSION_13 "\r\n", true, 400},
+    {"empty_key", GET UPGRADE VERSION_13 "Sec-WebSocket-Key:\r\n\r\n", true,
+        400},
     {"short_key",
-        GET UPGRADE VERSION
+        GET UPGRADE VERSION_13
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\r\n\r\n",
         true, 400},
     {"key_of_17_bytes",
-        GET UPGRADE VERSION
+        GET UPGRADE VERSION_13
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWU=\r\n\r\n",
         true, 400},
     {"key_of_15_bytes",
-        GET UPGRADE VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n\r\n",
+        GET UPGRADE VERSION_13
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n\r\n",
         true, 400},
     {"key_no_base64",
-        GET UPGRADE VERSION
+        GET UPGRADE VERSION_13
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!Q==\r\n\r\n",
         true, 400},
-    {"body", GET UPGRADE KEY VERSION "Content-Length: 1\r\n\r\nx", true, 400},
+    {"body", GET UPGRADE KEY VERSION_13 "Content-Length: 1\r\n\r\nx", true,
+        400},
     {"chunked_body",
-        GET UPGRADE KEY VERSION "Transfer-Encoding: chunked\r\n\r\n", true,
+        GET UPGRADE KEY VERSION_13 "Transfer-Encoding: chunked\r\n\r\n", true,
         400},
 };
 enum { REQUESTS = sizeof(requests) / sizeof(requests[0]) };
@@ -107,7 +111,7 @@ START_TEST(request_side)
 END_TEST
 
 #define OFFER                                                                  \
-    GET UPGRADE KEY VERSION                                                    \
+    GET UPGRADE KEY VERSION_13                                                 \
         "Sec-WebSocket-Protocol: chat, soap\r\nSec-WebSocket-Protocol: v2\r\n" \
         "Sec-WebSocket-Extensions: permessage-deflate; "                       \
         "client_max_window_bits, x-a\r\n\r\n"
