@@ -280,26 +280,36 @@ on_status(SSL *ssl, void *arg)
 
 /* ---- ALPN ----------------------------------------------------------------- */
 
+static bool
+offers(struct span list, struct span wanted, const unsigned char **out,
+    unsigned char *out_len)
+{
+    while (list.len > 0 && list.len > list.data[0]) {
+        struct span name = span_sub(list, 1, list.data[0]);
+
+        if (span_eq(name, wanted)) {
+            *out = name.data;
+            *out_len = (unsigned char)name.len;
+            return true;
+        }
+        list = span_from(list, 1 + name.len);
+    }
+    return false;
+}
+
 /* RFC 7301 3.2: a list without anything of ours is fatal; the client that sends
  * no list never gets here. */
 static int
 on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     const unsigned char *in, unsigned in_len, void *arg)
 {
-    struct span rest = span_make(in, in_len);
+    struct span list = span_make(in, in_len);
 
     (void)arg;
-    while (rest.len > 0 && rest.len > rest.data[0]) {
-        struct span name = span_sub(rest, 1, rest.data[0]);
-
-        if (span_eq(name, SPAN_LIT("http/1.1"))) {
-            *out = name.data;
-            *out_len = (unsigned char)name.len;
-            return SSL_TLSEXT_ERR_OK;
-        }
-        rest = span_from(rest, 1 + name.len);
-    }
-    refuse(choice_of(ssl), "client offers no HTTP/1.1 (ALPN)");
+    if (offers(list, SPAN_LIT("http/1.1"), out, out_len) ||
+        offers(list, SPAN_LIT("http/1.0"), out, out_len))
+        return SSL_TLSEXT_ERR_OK;
+    refuse(choice_of(ssl), "client offers no HTTP/1 (ALPN)");
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
