@@ -43,7 +43,7 @@ struct worker {
     uv_poll_t channel_poll;
     uv_timer_t staple_timer;
     uv_timer_t drain_timer;
-    uv_check_t log_check;
+    uv_prepare_t log_turn;
     uv_idle_t build_idle;
 
     struct bundle *bundle;               /* while building */
@@ -398,11 +398,13 @@ on_channel(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* Right before the loop waits: what closing handles log is not left behind. */
 static void
-on_log_check(uv_check_t *check)
+on_log_turn(uv_prepare_t *prepare)
 {
-    struct worker *w = check->data;
+    struct worker *w = prepare->data;
 
+    net_loop_flush(&w->net); /* may end connections, too */
     access_log_flush(w->env.log);
 }
 
@@ -431,15 +433,15 @@ init_handles(struct worker *w)
 {
     (void)uv_timer_init(&w->loop, &w->staple_timer);
     (void)uv_timer_init(&w->loop, &w->drain_timer);
-    (void)uv_check_init(&w->loop, &w->log_check);
+    (void)uv_prepare_init(&w->loop, &w->log_turn);
     (void)uv_idle_init(&w->loop, &w->build_idle);
     w->staple_timer.data = w;
     w->drain_timer.data = w;
-    w->log_check.data = w;
+    w->log_turn.data = w;
     w->build_idle.data = w;
     (void)uv_timer_start(
         &w->staple_timer, on_staple_tick, STAPLE_TICK_MS, STAPLE_TICK_MS);
-    (void)uv_check_start(&w->log_check, on_log_check);
+    (void)uv_prepare_start(&w->log_turn, on_log_turn);
 }
 
 static bool
@@ -483,7 +485,7 @@ worker_close(struct worker *w)
     close_handle(&w->channel_poll);
     close_handle(&w->staple_timer);
     close_handle(&w->drain_timer);
-    close_handle(&w->log_check);
+    close_handle(&w->log_turn);
     close_handle(&w->build_idle);
     for (size_t i = 0; i < w->spool_count; i++)
         close_handle(&w->spools[i].poll);
