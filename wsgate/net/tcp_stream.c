@@ -373,10 +373,29 @@ deliver(struct tcp_stream *t, struct span bytes)
     (void)uv_read_stop(&t->uv.stream);
 }
 
+/* libuv calls it an end, too, when a reset came right behind the last bytes:
+ * the kernel still has the error. */
+static int
+pending_error(const struct tcp_stream *t)
+{
+    socklen_t len = sizeof(int);
+    uv_os_fd_t fd;
+    int error = 0;
+
+    if (uv_fileno(&t->uv.handle, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return 0;
+    return uv_translate_sys_error(error);
+}
+
 static void
 on_eof(struct tcp_stream *t)
 {
     t->had_eof = true;
+    if (t->error == 0 && (t->error = pending_error(t)) != 0) {
+        report_error(t, t->error, "read");
+        return;
+    }
     if (t->error != 0)
         report_error(t, t->error, "write");
     else
