@@ -113,9 +113,9 @@ def test_fetch_of_a_file_that_is_not_there_says_so(world):
     assert done.code != 0 and "none.pem" in done.err + done.out
 
 
-def test_fetch_into_a_spool_that_is_not_there_says_so(world):
+def test_fetch_into_a_spool_that_cannot_be_says_so(world):
     leaf = world.leaf()
-    done = world.run("fetch", "--spool", world.folder / "nowhere", leaf.path)
+    done = world.run("fetch", "--spool", leaf.path / "nowhere", leaf.path)
     assert done.code != 0 and "nowhere" in done.err, done
 
 
