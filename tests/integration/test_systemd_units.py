@@ -153,6 +153,13 @@ def test_a_drop_in_opens_a_folder_of_another_group(machine):
     assert machine.text("group_with") == "shared\n"
 
 
+def test_a_drop_in_gives_the_access_log_a_folder_that_rotates(machine):
+    assert 'target="/group/"' in machine.text("log_old")
+    assert machine.code("log_opened") == 0
+    assert 'target="/after"' in machine.text("log_new")
+    assert 'target="/after"' not in machine.text("log_old")
+
+
 @pytest.mark.row("systemd: watchdog")
 @pytest.mark.parametrize("unit", ["ocspd", "wsgate"])
 def test_the_watchdog_replaces_a_stopped_process(machine, unit):

@@ -149,11 +149,19 @@ systemctl restart wsgate
 note group_without get -o /dev/null -w '%{http_code}' \
     https://www.example.org/group/
 mkdir -p /run/systemd/system/wsgate.service.d
-printf '[Service]\nSupplementaryGroups=staff\n' \
-    >/run/systemd/system/wsgate.service.d/group.conf
+printf '[Service]\nSupplementaryGroups=staff\nLogsDirectory=wsgate\n' \
+    >/run/systemd/system/wsgate.service.d/rights.conf
+log=/var/log/wsgate/access.log
+echo "log: {access: $log}" >>/etc/wsgate/wsgate.yaml
 systemctl daemon-reload
 systemctl restart wsgate
 note group_with get https://www.example.org/group/
+mv $log $log.1
+systemctl kill --kill-who=main -s USR1 wsgate
+note log_opened wait_for test -e $log
+get -o /dev/null https://www.example.org/after
+note log_old cat $log.1
+note log_new cat $log
 
 # ---- watchdog: a stopped master is replaced ---------------------------------------
 for unit in ocspd wsgate; do
