@@ -50,6 +50,9 @@ struct candidate {
 
 /* ---- notes and folders -------------------------------------------------- */
 
+static void note(struct run *run, bool is_error, size_t row, const char *path,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
 static void
 note(struct run *run, bool is_error, size_t row, const char *path,
     const char *fmt, ...)
