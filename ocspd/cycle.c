@@ -253,9 +253,9 @@ switch_config(struct cycle *c, struct ocspd_config *config, struct err *err)
     c->fetch = fetch;
     c->config = config;
     apply_config(c);
-    ok = cycle_scan(c, err);
     if (is_moved)
         cycle_reload_spool(c);
+    ok = cycle_scan(c, err);
     if (ok)
         ocspd_config_free(old); /* else targets may still borrow from it */
     return true;
