@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum {
-    ACCEPT_TURN = 16,          /* ours: per wake-up, so that others get turns */
-    ACCEPT_PAUSE_MS = 100      /* DESIGN.md 4: EMFILE and friends */
+    ACCEPT_TURN = 16, /* ours: per wake-up, so that others get turns */
+    ACCEPT_PAUSE_MS = 100 /* DESIGN.md 4: EMFILE and friends */
 };
 
 struct port {
@@ -167,7 +167,8 @@ acceptor_add(struct acceptor *a, const char *address, int fd, struct err *err)
     if (uv_poll_init(a->loop, &p->poll, fd) != 0) {
         (void)close(fd);
         free(p);
-        return err_set(err, ERR_SYSTEM, "cannot watch the socket of %s", address);
+        return err_set(
+            err, ERR_SYSTEM, "cannot watch the socket of %s", address);
     }
     p->poll.data = p;
     list_add_last(&a->ports, &p->node);
@@ -220,6 +221,16 @@ acceptor_stop(struct acceptor *a)
 {
     a->is_started = false;
     update(a);
+}
+
+void
+acceptor_end(struct acceptor *a)
+{
+    acceptor_stop(a);
+    LIST_EACH(&a->ports, it)
+    {
+        port_close(LIST_ENTRY(it, struct port, node));
+    }
 }
 
 void

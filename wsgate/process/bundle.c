@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 enum {
-    BUNDLE_MAGIC = 0x31424757,            /* "WGB1" */
-    BUNDLE_MAX = 512 * 1024 * 1024,       /* ours: 100,000 certificates */
+    BUNDLE_MAGIC = 0x31424757, /* "WGB1" */
+    BUNDLE_MAX = 512 * 1024 * 1024, /* ours: 100,000 certificates */
     BUNDLE_CONFIG_MAX = 16 * 1024 * 1024, /* ours */
-    BUNDLE_FILE_MAX = 1024 * 1024,        /* as CERT_FILE_MAX */
+    BUNDLE_FILE_MAX = 1024 * 1024, /* as CERT_FILE_MAX */
     BUNDLE_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
 };
 
@@ -45,8 +45,7 @@ struct writer {
 };
 
 static bool
-add_entry(
-    struct writer *w, const char *name, struct span data, struct err *err)
+add_entry(struct writer *w, const char *name, struct span data, struct err *err)
 {
     struct bundle_entry entry = {
         .name_len = (uint32_t)strlen(name),
@@ -135,8 +134,8 @@ add_all(struct writer *w, const struct gate_config *config, struct err *err)
 
     buf_init(&text, BUNDLE_CONFIG_MAX);
     ok = gate_config_dump(config, &text)
-        ? add_entry(w, BUNDLE_CONFIG, buf_span(&text), err)
-        : err_memory(err);
+             ? add_entry(w, BUNDLE_CONFIG, buf_span(&text), err)
+             : err_memory(err);
     buf_fini(&text);
     for (size_t i = 0; ok && i < config->sites.count; i++) {
         const struct gate_site *site =
@@ -188,8 +187,8 @@ bundle_write(
 
     buf_init(&w.out, BUNDLE_MAX);
     ok = buf_add(&w.out, span_make(&head, sizeof(head)))
-        ? add_all(&w, config, err)
-        : err_memory(err);
+             ? add_all(&w, config, err)
+             : err_memory(err);
     if (ok) {
         head.count = w.count;
         memcpy(w.out.data, &head, sizeof(head));
@@ -225,8 +224,7 @@ next_entry(struct span *rest, struct span *name, struct span *data)
         need > rest->len - sizeof(entry))
         return false;
     *name = span_sub(*rest, sizeof(entry), entry.name_len);
-    *data = span_sub(
-        *rest, sizeof(entry) + entry.name_len + 1, entry.data_len);
+    *data = span_sub(*rest, sizeof(entry) + entry.name_len + 1, entry.data_len);
     *rest = span_from(*rest, sizeof(entry) + need);
     return true;
 }

@@ -16,19 +16,19 @@ enum { CHANNEL_PAYLOAD_MAX = 4096, CHANNEL_FDS_MAX = 16 };
 enum channel_type {
     /* worker to master */
     CHANNEL_HELLO = 1, /* payload: VERSION; first message of a worker */
-    CHANNEL_READY,     /* id: this generation can be committed */
-    CHANNEL_FAILED,    /* id, payload: the error text */
-    CHANNEL_PONG,      /* id: of the ping */
-    CHANNEL_DRAINED,   /* nothing left; the worker exits */
+    CHANNEL_READY, /* id: this generation can be committed */
+    CHANNEL_FAILED, /* id, payload: the error text */
+    CHANNEL_PONG, /* id: of the ping */
+    CHANNEL_DRAINED, /* nothing left; the worker exits */
     /* master to worker */
     CHANNEL_LISTENERS, /* fds + payload: their addresses, each NUL-ended */
-    CHANNEL_UNLISTEN,  /* payload: address; accept what is queued, then close */
-    CHANNEL_BUNDLE,    /* id, one fd: build this generation */
-    CHANNEL_COMMIT,    /* id: it is the current one from now on */
-    CHANNEL_ABORT,     /* id: throw it away */
-    CHANNEL_PING,      /* id */
-    CHANNEL_DRAIN,     /* payload: deadline in ms, decimal */
-    CHANNEL_REOPEN     /* one fd: the access log's */
+    CHANNEL_UNLISTEN, /* payload: address; accept what is queued, then close */
+    CHANNEL_BUNDLE, /* id, one fd: build this generation */
+    CHANNEL_COMMIT, /* id: it is the current one from now on */
+    CHANNEL_ABORT, /* id: throw it away */
+    CHANNEL_PING, /* id */
+    CHANNEL_DRAIN, /* payload: deadline in ms, decimal */
+    CHANNEL_REOPEN /* one fd: the access log's */
 };
 
 struct channel_message {

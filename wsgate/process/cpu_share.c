@@ -47,7 +47,7 @@ cgroup_path(struct span lines, bool v2)
             continue;
         if (v2 ? controllers.len == 0
                : span_starts(controllers, SPAN_LIT("cpu,")) ||
-                    span_eq(controllers, SPAN_LIT("cpu")))
+                     span_eq(controllers, SPAN_LIT("cpu")))
             return line;
     }
     return SPAN_EMPTY;
@@ -62,8 +62,8 @@ quota_v2(struct span lines)
     int share = 0;
 
     buf_init(&text, CGROUP_FILE_MAX);
-    (void)snprintf(name, sizeof(name), "/sys/fs/cgroup%.*s/cpu.max",
-        SPAN_FMT(path));
+    (void)snprintf(
+        name, sizeof(name), "/sys/fs/cgroup%.*s/cpu.max", SPAN_FMT(path));
     /* In a container its own group is mounted at the root. */
     if (read_file(name, &text) || read_file("/sys/fs/cgroup/cpu.max", &text))
         share = cpu_share_from_max(buf_span(&text));
@@ -99,8 +99,8 @@ quota_v1(struct span lines)
     int share = 0;
 
     buf_init(&text, CGROUP_FILE_MAX);
-    (void)snprintf(folder, sizeof(folder), "/sys/fs/cgroup/cpu%.*s",
-        SPAN_FMT(path));
+    (void)snprintf(
+        folder, sizeof(folder), "/sys/fs/cgroup/cpu%.*s", SPAN_FMT(path));
     if (read_v1(folder, &text) || read_v1("/sys/fs/cgroup/cpu", &text))
         share = cpu_share_from_max(buf_span(&text));
     buf_fini(&text);

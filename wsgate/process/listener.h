@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 struct listener {
-    char *address;     /* as configured; owned */
-    int *fds;          /* one per worker slot, or one for all when inherited */
+    char *address; /* as configured; owned */
+    int *fds; /* one per worker slot, or one for all when inherited */
     int fd_count;
     bool is_inherited; /* LISTEN_FDS, matched by address */
 };

@@ -33,9 +33,9 @@ enum {
 struct release {
     uint64_t id;
     struct generation *generation; /* ours: built to check it; has the config */
-    int bundle;                    /* sealed memfd */
-    int log_fd;                    /* access log; -1: off */
-    bool *ready;                   /* per worker slot, while pending */
+    int bundle; /* sealed memfd */
+    int log_fd; /* access log; -1: off */
+    bool *ready; /* per worker slot, while pending */
 };
 
 struct master {
@@ -47,7 +47,7 @@ struct master {
     struct release *current; /* NULL before the first commit */
     struct release *pending; /* NULL: no reload under way */
     uint64_t next_id;
-    bool reload_again;       /* HUP came while one was under way */
+    bool reload_again; /* HUP came while one was under way */
     bool is_ending;
     int exit_code;
     uv_timer_t commit_timer;
@@ -93,8 +93,7 @@ try_to_build(struct release *r, struct gate_config *config, struct err *err)
     builder = generation_build(config, r->id, NULL, bundle_get, bundle, err);
     step = builder == NULL ? GENERATION_FAILED : GENERATION_AGAIN;
     while (step == GENERATION_AGAIN)
-        step =
-            generation_build_step(builder, now_wall(), &r->generation, err);
+        step = generation_build_step(builder, now_wall(), &r->generation, err);
     generation_builder_free(builder);
     bundle_free(bundle);
     return step == GENERATION_DONE;
@@ -107,9 +106,10 @@ open_log(struct release *r, struct err *err)
 
     if (path == NULL || strcmp(path, "off") == 0)
         return true;
-    r->log_fd = strcmp(path, "-") == 0
-        ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-        : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    r->log_fd =
+        strcmp(path, "-") == 0
+            ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
+            : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (r->log_fd < 0)
         return err_sys(err, "access log %s", path);
     return true;
@@ -201,14 +201,13 @@ on_hello(void *ctx, int slot)
 
 /* ---- commit everywhere or nowhere ------------------------------------------------ */
 
-static void
-start_reload(struct master *m);
+static void start_reload(struct master *m);
 
 static void
 say_ready(const struct master *m)
 {
-    service_ready("%zu sites, %d workers",
-        config_of(m->current)->sites.count, workforce_slots(m->force));
+    service_ready("%zu sites, %d workers", config_of(m->current)->sites.count,
+        workforce_slots(m->force));
     log_info(m->current->id == 1 ? "ready" : "reloaded",
         LOG_I("generation", m->current->id),
         LOG_I("sites", config_of(m->current)->sites.count),
@@ -257,8 +256,7 @@ commit(struct master *m)
         if (workforce_is_up(m->force, i) && !is_first)
             send_log(m, i, m->pending);
     send_all(m, CHANNEL_COMMIT, m->pending->id);
-    ports_commit(
-        m->ports, is_first ? NULL : send_new_port, send_old_port, m);
+    ports_commit(m->ports, is_first ? NULL : send_new_port, send_old_port, m);
     release_free(m->current);
     m->current = m->pending;
     m->pending = NULL;
@@ -277,9 +275,8 @@ give_up(struct master *m, int exit_code)
 static void
 abandon(struct master *m, const char *why)
 {
-    log_error(m->current == NULL
-            ? "start failed"
-            : "reload failed, the old configuration stays",
+    log_error(m->current == NULL ? "start failed"
+                                 : "reload failed, the old configuration stays",
         LOG_S("error", why));
     send_all(m, CHANNEL_ABORT, m->pending->id);
     ports_abort(m->ports);
@@ -471,6 +468,7 @@ stop(struct master *m)
     service_extend_timeout((deadline_ms + 5000) * 1000);
     log_info("stopping: draining", LOG_I("deadline_ms", deadline_ms));
     workforce_drain(m->force, deadline_ms);
+    ports_end(m->ports);
 }
 
 static void
@@ -579,16 +577,16 @@ master_start(struct master *m, struct err *err)
     log_init("wsgate", (enum log_format)config_of(r)->log.format,
         (enum log_level)config_of(r)->log.level);
     raise_descriptor_limit();
-    slots = config_of(r)->workers > 0 ? (int)config_of(r)->workers
-                                      : cpu_share();
+    slots =
+        config_of(r)->workers > 0 ? (int)config_of(r)->workers : cpu_share();
     r->ready = calloc((size_t)slots, sizeof(*r->ready));
     m->ports = ports_new();
     if (r->ready == NULL || m->ports == NULL)
         return err_memory(err);
     if (!ports_prepare(m->ports, config_of(r), slots, err))
         return false;
-    m->force = workforce_new(&m->loop, slots, worker_user(config_of(r)),
-        &workforce_events, m, err);
+    m->force = workforce_new(
+        &m->loop, slots, worker_user(config_of(r)), &workforce_events, m, err);
     return m->force != NULL && workforce_start(m->force, err);
 }
 

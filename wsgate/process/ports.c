@@ -42,12 +42,19 @@ port_close(struct port *p)
 }
 
 void
+ports_end(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        port_close(&ports->items[i]);
+    ports->count = 0;
+}
+
+void
 ports_free(struct ports *ports)
 {
     if (ports == NULL)
         return;
-    for (size_t i = 0; i < ports->count; i++)
-        port_close(&ports->items[i]);
+    ports_end(ports);
     free(ports->items);
     free(ports);
 }

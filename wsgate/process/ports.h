@@ -15,15 +15,18 @@ struct ports;
 struct ports *ports_new(void);
 /* Closes all; sockets in the file system that we made are removed. */
 void ports_free(struct ports *ports);
+/* The same, but for the memory: no more connections are wanted. Inherited
+ * sockets stay open with whoever passed them. */
+void ports_end(struct ports *ports);
 
 /* Opens what is not open yet; on failure nothing has changed. */
 bool ports_prepare(struct ports *ports, const struct gate_config *config,
     int slots, struct err *err);
-typedef void ports_change(
-    void *ctx, const char *address, const int *fds, int fd_count);
+typedef void
+ports_change(void *ctx, const char *address, const int *fds, int fd_count);
 /* The prepared set is the one; on_new may be NULL. */
-void ports_commit(struct ports *ports, ports_change *on_new,
-    ports_change *on_old, void *ctx);
+void ports_commit(
+    struct ports *ports, ports_change *on_new, ports_change *on_old, void *ctx);
 /* What was opened by ports_prepare() is closed again. */
 void ports_abort(struct ports *ports);
 

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 enum {
-    BUILD_SLICE_MS = 5,          /* DESIGN.md 4: a loop turn stays short */
-    STAPLE_TICK_MS = 10 * 1000,  /* slow net under inotify */
+    BUILD_SLICE_MS = 5, /* DESIGN.md 4: a loop turn stays short */
+    STAPLE_TICK_MS = 10 * 1000, /* slow net under inotify */
     RESERVED_FDS = 64,
-    SPOOLS_MAX = 8               /* spool folders over a worker's life */
+    SPOOLS_MAX = 8 /* spool folders over a worker's life */
 };
 
 /* A spool folder that some generation uses; kept for the worker's life. */
@@ -46,9 +46,9 @@ struct worker {
     uv_prepare_t log_turn;
     uv_idle_t build_idle;
 
-    struct bundle *bundle;               /* while building */
-    struct generation_builder *builder;  /* NULL: nothing is being built */
-    struct generation *pending;          /* built, not committed */
+    struct bundle *bundle; /* while building */
+    struct generation_builder *builder; /* NULL: nothing is being built */
+    struct generation *pending; /* built, not committed */
     uint64_t pending_id;
 
     struct worker_spool spools[SPOOLS_MAX];
@@ -160,8 +160,7 @@ on_build_turn(uv_idle_t *idle)
     struct err err = {0};
 
     do
-        step = generation_build_step(
-            w->builder, now_wall(), &w->pending, &err);
+        step = generation_build_step(w->builder, now_wall(), &w->pending, &err);
     while (step == GENERATION_AGAIN && uv_hrtime() < end_ns);
     if (step == GENERATION_AGAIN)
         return;
@@ -179,8 +178,7 @@ begin_build(struct worker *w, int fd, struct err *err)
     struct gate_config *config = NULL;
 
     if (!bundle_open(fd, &w->bundle, err) ||
-        !gate_config_parse(
-            bundle_get(w->bundle, BUNDLE_CONFIG), &config, err))
+        !gate_config_parse(bundle_get(w->bundle, BUNDLE_CONFIG), &config, err))
         return false;
     w->builder = generation_build(config, w->pending_id,
         staples_for(w, config->spool), bundle_get, w->bundle, err);
@@ -225,8 +223,8 @@ connection_limit(const struct gate_config *config)
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     /* Each tunnel has two descriptors. */
     return limit.rlim_cur > 2 * RESERVED_FDS
-        ? (size_t)(limit.rlim_cur - RESERVED_FDS) / 2
-        : RESERVED_FDS;
+               ? (size_t)(limit.rlim_cur - RESERVED_FDS) / 2
+               : RESERVED_FDS;
 }
 
 static void
@@ -242,8 +240,7 @@ commit(struct worker *w, uint64_t id)
     config = w->env.current->config;
     log_init("wsgate", (enum log_format)config->log.format,
         (enum log_level)config->log.level);
-    access_log_set(
-        w->env.log, w->log_fd, (enum log_format)config->log.format);
+    access_log_set(w->env.log, w->log_fd, (enum log_format)config->log.format);
     generation_unref(old);
     if (!w->env.is_draining)
         acceptor_start(w->acceptor, connection_limit(config));
@@ -269,8 +266,8 @@ take_listeners(struct worker *w, struct channel_message *m)
         }
         (void)span_split(&rest, 0, &address);
         if (!acceptor_add(w->acceptor, (const char *)address.data, fd, &err))
-            log_error("cannot accept", LOG_SPAN("listen", address),
-                LOG_ERR(&err));
+            log_error(
+                "cannot accept", LOG_SPAN("listen", address), LOG_ERR(&err));
     }
 }
 
@@ -324,7 +321,7 @@ take_drain(struct worker *w, const struct channel_message *m)
     uint64_t deadline_ms = 0;
 
     (void)span_to_u64(span_make(m->payload, m->len), INT32_MAX, &deadline_ms);
-    acceptor_stop(w->acceptor);
+    acceptor_end(w->acceptor);
     client_drain_all(&w->env);
     (void)uv_timer_start(&w->drain_timer, on_drain_deadline, deadline_ms, 0);
     exit_when_empty(w);
@@ -449,8 +446,7 @@ worker_init(struct worker *w, int channel, struct err *err)
 {
     *w = (struct worker){.channel = channel, .log_fd = -1};
     client_env_init(&w->env);
-    if (uv_loop_init(&w->loop) != 0 ||
-        !net_loop_init(&w->net, &w->loop, err) ||
+    if (uv_loop_init(&w->loop) != 0 || !net_loop_init(&w->net, &w->loop, err) ||
         uv_poll_init(&w->loop, &w->channel_poll, channel) != 0)
         return err_set(err, ERR_SYSTEM, "cannot make an event loop");
     w->env.backend.net = &w->net;

@@ -21,18 +21,18 @@
 
 enum {
     PING_MS = 5 * 1000,
-    SILENT_MS = 10 * 1000,       /* DESIGN.md 4: no pong for so long: SIGABRT */
-    STUCK_MS = 15 * 1000,        /* a stopped process gets SIGKILL */
-    RESPAWN_FIRST_MS = 100,      /* ours: doubled up to the next */
+    SILENT_MS = 10 * 1000, /* DESIGN.md 4: no pong for so long: SIGABRT */
+    STUCK_MS = 15 * 1000, /* a stopped process gets SIGKILL */
+    RESPAWN_FIRST_MS = 100, /* ours: doubled up to the next */
     RESPAWN_MAX_MS = 30 * 1000,
-    STEADY_MS = 60 * 1000        /* lived so long: back-off starts anew */
+    STEADY_MS = 60 * 1000 /* lived so long: back-off starts anew */
 };
 
 struct slot {
     struct workforce *force;
     int index;
-    pid_t pid;    /* 0: none */
-    int channel;  /* -1: none */
+    pid_t pid; /* 0: none */
+    int channel; /* -1: none */
     uv_poll_t *poll; /* heap: closes later than the slot's next life begins */
     uv_timer_t respawn;
     uint64_t started_ms;
@@ -61,10 +61,10 @@ static void lose(struct slot *s);
 static bool
 is_passed_on(const char *entry)
 {
-    static const char *const allowed[] = {"PATH=", "TZ=", "LANG=",
-        "JOURNAL_STREAM=", "TEST_CLOCK_FILE=", "ASAN_OPTIONS=",
-        "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "OPENSSL_CONF=",
-        "MALLOC_", "LD_PRELOAD=", "FAKETIME", "DONT_FAKE_"};
+    static const char *const allowed[] = {
+        "PATH=", "TZ=", "LANG=", "JOURNAL_STREAM=", "TEST_CLOCK_FILE=",
+        "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=",
+        "OPENSSL_CONF=", "MALLOC_", "LD_PRELOAD=", "FAKETIME", "DONT_FAKE_"};
 
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
         if (strncmp(entry, allowed[i], strlen(allowed[i])) == 0)
@@ -93,7 +93,7 @@ become(const char *user)
     struct passwd *who = getpwnam(user);
 
     return who != NULL && initgroups(user, who->pw_gid) == 0 &&
-        setgid(who->pw_gid) == 0 && setuid(who->pw_uid) == 0;
+           setgid(who->pw_gid) == 0 && setuid(who->pw_uid) == 0;
 }
 
 /* In the child: only the channel and stderr go along. */
@@ -121,8 +121,7 @@ exec_worker(const struct workforce *force, int channel, char **environment)
     _exit(71);
 }
 
-static void
-on_channel(uv_poll_t *poll, int status, int events);
+static void on_channel(uv_poll_t *poll, int status, int events);
 
 static bool
 watch_channel(struct slot *s, struct err *err)
@@ -165,8 +164,7 @@ spawn(struct slot *s, struct err *err)
     return watch_channel(s, err);
 }
 
-static void
-respawn_later(struct slot *s);
+static void respawn_later(struct slot *s);
 
 static void
 on_respawn(uv_timer_t *timer)
@@ -176,8 +174,8 @@ on_respawn(uv_timer_t *timer)
 
     if (s->force->is_ending || spawn(s, &err))
         return;
-    log_error("worker cannot be started", LOG_I("slot", s->index),
-        LOG_ERR(&err));
+    log_error(
+        "worker cannot be started", LOG_I("slot", s->index), LOG_ERR(&err));
     respawn_later(s);
 }
 
@@ -463,8 +461,8 @@ workforce_new(uv_loop_t *loop, int slots, const char *user,
     force->ctx = ctx;
     force->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     force->slots = calloc((size_t)slots, sizeof(*force->slots));
-    if (force->slots == NULL || (user != NULL &&
-            (force->user = strdup(user)) == NULL))
+    if (force->slots == NULL ||
+        (user != NULL && (force->user = strdup(user)) == NULL))
         goto memory;
     force->count = slots;
     for (int i = 0; i < slots; i++)
