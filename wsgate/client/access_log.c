@@ -18,7 +18,7 @@
 
 enum {
     LOG_GATHER_MAX = 256 * 1024, /* ours: lines of one turn */
-    LOG_TEXT_MAX = 2048          /* ours: of one field from outside */
+    LOG_TEXT_MAX = 2048 /* ours: of one field from outside */
 };
 
 enum log_sink { SINK_FILE, SINK_PIPE, SINK_SOCKET };
@@ -122,7 +122,7 @@ add_text(struct access_log *log, const char *key, struct span text)
     if (text.len == 0)
         return true;
     return buf_add_fmt(&log->lines, json ? ",\"%s\":\"" : " %s=\"", key) &&
-        add_escaped(&log->lines, text) && buf_add_byte(&log->lines, '"');
+           add_escaped(&log->lines, text) && buf_add_byte(&log->lines, '"');
 }
 
 static bool
@@ -139,11 +139,11 @@ add_head(struct access_log *log, const struct access_record *r)
 {
     if (log->format == LOG_FORMAT_JSON)
         return buf_add_str(&log->lines, "{\"time\":\"") &&
-            add_time(&log->lines, r->wall_ms) &&
-            buf_add_fmt(&log->lines, "\",\"event\":\"%s\"",
-                kind_words[r->kind]);
+               add_time(&log->lines, r->wall_ms) &&
+               buf_add_fmt(
+                   &log->lines, "\",\"event\":\"%s\"", kind_words[r->kind]);
     return add_time(&log->lines, r->wall_ms) &&
-        buf_add_fmt(&log->lines, " %s", kind_words[r->kind]);
+           buf_add_fmt(&log->lines, " %s", kind_words[r->kind]);
 }
 
 static bool
@@ -151,25 +151,24 @@ add_record(struct access_log *log, const struct access_record *r)
 {
     bool ended = r->kind != ACCESS_TUNNEL_OPEN;
 
-    return add_head(log, r) &&
-        add_text(log, "client", span_str(r->client)) &&
-        add_text(log, "peer", span_str(r->peer)) &&
-        add_text(log, "host", r->host) && add_text(log, "method", r->method) &&
-        add_text(log, "target", r->target) &&
-        add_number(log, "status", r->status) &&
-        (!ended ||
-            (add_number(log, "bytes_in", r->bytes_in) &&
-                add_number(log, "bytes_out", r->bytes_out) &&
-                add_number(log, "ms", (uint64_t)r->duration_ms))) &&
-        add_text(log, "handler", span_str(r->handler)) &&
-        add_text(log, "server", span_str(r->server)) &&
-        add_text(log, "id", span_str(r->request_id)) &&
-        add_text(log, "tls", span_str(r->tls_version)) &&
-        add_text(log, "staple", span_str(r->staple)) &&
-        add_text(log, "end", span_str(r->end)) &&
-        add_text(log, "agent", r->user_agent) &&
-        buf_add_str(
-            &log->lines, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
+    return add_head(log, r) && add_text(log, "client", span_str(r->client)) &&
+           add_text(log, "peer", span_str(r->peer)) &&
+           add_text(log, "host", r->host) &&
+           add_text(log, "method", r->method) &&
+           add_text(log, "target", r->target) &&
+           add_number(log, "status", r->status) &&
+           (!ended || (add_number(log, "bytes_in", r->bytes_in) &&
+                          add_number(log, "bytes_out", r->bytes_out) &&
+                          add_number(log, "ms", (uint64_t)r->duration_ms))) &&
+           add_text(log, "handler", span_str(r->handler)) &&
+           add_text(log, "server", span_str(r->server)) &&
+           add_text(log, "id", span_str(r->request_id)) &&
+           add_text(log, "tls", span_str(r->tls_version)) &&
+           add_text(log, "staple", span_str(r->staple)) &&
+           add_text(log, "end", span_str(r->end)) &&
+           add_text(log, "agent", r->user_agent) &&
+           buf_add_str(
+               &log->lines, log->format == LOG_FORMAT_JSON ? "}\n" : "\n");
 }
 
 void

@@ -17,22 +17,22 @@ enum access_kind { ACCESS_EXCHANGE, ACCESS_TUNNEL_OPEN, ACCESS_TUNNEL_CLOSE };
 /* Borrowed; empty spans and 0 where there is nothing to say. */
 struct access_record {
     enum access_kind kind;
-    int64_t wall_ms;         /* when it ended (opened) */
-    const char *peer;        /* direct peer's address and port */
-    const char *client;      /* real client */
+    int64_t wall_ms; /* when it ended (opened) */
+    const char *peer; /* direct peer's address and port */
+    const char *client; /* real client */
     struct span host;
     struct span method;
     struct span target;
-    unsigned status;         /* 0: none was sent */
-    uint64_t bytes_in;       /* body, or from the tunnel's client */
+    unsigned status; /* 0: none was sent */
+    uint64_t bytes_in; /* body, or from the tunnel's client */
     uint64_t bytes_out;
     int64_t duration_ms;
-    const char *handler;     /* "websocket" "proxy" "fastcgi" "files" "" */
+    const char *handler; /* "websocket" "proxy" "fastcgi" "files" "" */
     const char *server;
     const char *request_id;
     const char *tls_version; /* NULL: plain */
-    const char *staple;      /* "sent" "none" "not_asked"; NULL: plain */
-    const char *end;         /* closed word why it ended, "" = as it should */
+    const char *staple; /* "sent" "none" "not_asked"; NULL: plain */
+    const char *end; /* closed word why it ended, "" = as it should */
     struct span user_agent;
 };
 
@@ -44,8 +44,8 @@ struct access_log *access_log_new(void);
  * to the old one first. */
 void access_log_set(struct access_log *log, int fd, enum log_format format);
 void access_log_free(struct access_log *log); /* flushes */
-void access_log_write(
-    struct access_log *log, const struct access_record *record);
+void
+access_log_write(struct access_log *log, const struct access_record *record);
 /* Once per loop turn. A log that cannot be written to is dropped and counted,
  * never waited for. */
 void access_log_flush(struct access_log *log);

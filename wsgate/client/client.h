@@ -20,7 +20,7 @@ struct client_env {
     struct backend_env backend; /* .net too */
     struct generation *current; /* NULL before the first configuration */
     struct access_log *log;
-    struct list clients;        /* struct client.node */
+    struct list clients; /* struct client.node */
     size_t count;
     uint64_t next_id;
     bool is_draining;
@@ -32,8 +32,7 @@ struct client_env {
 void client_env_init(struct client_env *env);
 
 /* An accepted socket (taken) on a configured listener address. */
-void client_accept(
-    struct client_env *env, int fd, const char *listen_address);
+void client_accept(struct client_env *env, int fd, const char *listen_address);
 
 /*
  * From now on: idle connections close, exchanges finish with Connection: close.

@@ -11,8 +11,8 @@
 #include <stdio.h>
 
 static bool
-is_trusted(const struct cidr *trusted, size_t count,
-    const struct sockaddr *address)
+is_trusted(
+    const struct cidr *trusted, size_t count, const struct sockaddr *address)
 {
     for (size_t i = 0; i < count; i++)
         if (cidr_contains(&trusted[i], address))

@@ -15,7 +15,7 @@
 
 enum {
     FORWARDED_CHAIN_MAX = 1024, /* ours: 20 hops of IPv6 */
-    REQUEST_ID_MAX = 128        /* ours */
+    REQUEST_ID_MAX = 128 /* ours */
 };
 
 struct forwarded {

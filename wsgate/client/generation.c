@@ -104,8 +104,8 @@ add_location_pools(
     struct generation *g, const struct gate_location *l, struct err *err)
 {
     return (!l->websocket.is_set || add_pool(g, &l->websocket.up, err)) &&
-        (!l->proxy.is_set || add_pool(g, &l->proxy.up, err)) &&
-        (!l->fastcgi.is_set || add_pool(g, &l->fastcgi.up, err));
+           (!l->proxy.is_set || add_pool(g, &l->proxy.up, err)) &&
+           (!l->fastcgi.is_set || add_pool(g, &l->fastcgi.up, err));
 }
 
 static int
@@ -200,9 +200,9 @@ build_certificate(struct generation_builder *b,
 
     if (!tls_cert_new(&source, b->staples, now, &g->certs[g->cert_count], err))
         return row->mark.file == NULL
-            ? false
-            : err_context(err, "%s:%u:%u", row->mark.file, row->mark.line,
-                  row->mark.column);
+                   ? false
+                   : err_context(err, "%s:%u:%u", row->mark.file,
+                         row->mark.line, row->mark.column);
     warn_dates(g->certs[g->cert_count], row->chain, now);
     g->cert_count++;
     return true;
@@ -311,7 +311,7 @@ finish(struct generation *g, struct err *err)
         if (g->listeners[i].tls && !build_tls(g, &g->listeners[i], err))
             return false;
     return route_table_new(g->config, &g->routes, err) && add_pools(g, err) &&
-        add_trusted(g, err);
+           add_trusted(g, err);
 }
 
 /* ---- building ------------------------------------------------------------ */
@@ -355,8 +355,8 @@ generation_build_step(struct generation_builder *b, int64_t now,
         if (b->row < site->certificates.count)
             return build_certificate(
                        b, certificate_at(site, b->row++), now, err)
-                ? GENERATION_AGAIN
-                : GENERATION_FAILED;
+                       ? GENERATION_AGAIN
+                       : GENERATION_FAILED;
         b->site++;
         b->row = 0;
     }

@@ -22,11 +22,11 @@
 
 /* One address that is listened on, and what serves there. */
 struct generation_listener {
-    const char *address;    /* as configured; borrowed from the config */
+    const char *address; /* as configured; borrowed from the config */
     bool tls;
-    bool redirect;          /* plain HTTP that answers 308 */
+    bool redirect; /* plain HTTP that answers 308 */
     struct tls_context *tls_context; /* NULL unless tls */
-    size_t *sites;          /* context's site index -> config's site index */
+    size_t *sites; /* context's site index -> config's site index */
     size_t site_count;
 };
 
@@ -58,9 +58,9 @@ struct generation_builder *generation_build(struct gate_config *config,
     uint64_t id, struct staple_set *staples, generation_file *file,
     void *file_ctx, struct err *err);
 enum generation_step {
-    GENERATION_AGAIN,  /* call again */
-    GENERATION_DONE,   /* *out is the caller's, one reference */
-    GENERATION_FAILED  /* *err, ERR_CONFIG */
+    GENERATION_AGAIN, /* call again */
+    GENERATION_DONE, /* *out is the caller's, one reference */
+    GENERATION_FAILED /* *err, ERR_CONFIG */
 };
 /* About one certificate's worth of work. */
 enum generation_step generation_build_step(struct generation_builder *builder,
@@ -75,7 +75,7 @@ void generation_unref(struct generation *generation);
 const struct generation_listener *generation_find_listener(
     const struct generation *generation, const char *address);
 /* The servers of a handler; NULL for files. */
-struct backend_pool *generation_pool(const struct generation *generation,
-    const struct gate_upstream *upstream);
+struct backend_pool *generation_pool(
+    const struct generation *generation, const struct gate_upstream *upstream);
 
 #endif

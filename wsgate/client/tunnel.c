@@ -19,8 +19,7 @@ on_relay_done(void *ctx, const struct relay_result *result)
 }
 
 void
-client_tunnel_open(
-    struct client *c, struct stream *backend, struct span rest)
+client_tunnel_open(struct client *c, struct stream *backend, struct span rest)
 {
     struct relay_settings settings = {exchange_linger_ms(c->exchange)};
     struct stream *client = c->stream;
