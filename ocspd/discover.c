@@ -310,8 +310,8 @@ note_folder(struct run *run, size_t row, const char *folder, int error)
     if (error == EACCES && stat(folder, &st) == 0)
         note(run, true, row, folder,
             "%s: user %u may not search this folder (mode %04o, owner %u): "
-            "give it access, or copy renewed certificates with a hook "
-            "(contrib/hooks)",
+            "let a renewal hook copy the chain to /etc/ocspd/certs, or give "
+            "this user access",
             folder, (unsigned)geteuid(), (unsigned)(st.st_mode & 07777),
             (unsigned)st.st_uid);
     else
