@@ -20,7 +20,8 @@
 enum {
     LINGER_MS = 2 * 1000, /* ours: for the peer's FIN after our last byte, so
                              that a reset does not eat our answer */
-    BEFORE_CONFIG_MS = 10 * 1000
+    FRESH_MS = 2 * 1000 /* ours: at a drain, for the first request of a
+                           connection that has just come */
 };
 
 static size_t data_idle(struct client *c, struct span bytes);
@@ -74,19 +75,28 @@ deadline_of(const struct client *c)
 {
     size_t at = client_states[c->state].limit;
 
+    /* The peer's FIN comes behind what it has still to read. */
     if (c->state == CLIENT_LINGER)
-        return LINGER_MS;
+        return c->has_ended ? LINGER_MS : limits_of(c)->send_timeout_ms;
     if (at == NO_LIMIT)
         return 0;
     return *(const int64_t *)(const void *)((const char *)limits_of(c) + at);
 }
 
+/* Bytes that left, from some zero on: those written less those that wait. */
+static int64_t
+gone(const struct client *c)
+{
+    size_t queued = c->stream == NULL ? 0 : stream_queued(c->stream);
+
+    return (int64_t)c->bytes_out - (int64_t)queued;
+}
+
 void
 client_arm(struct client *c)
 {
-    c->queued_before = c->stream == NULL ? 0 : stream_queued(c->stream);
-    deadline_arm(
-        &c->env->backend.net->deadlines, &c->deadline, deadline_of(c));
+    c->gone_before = gone(c);
+    deadline_arm(&c->env->backend.net->deadlines, &c->deadline, deadline_of(c));
 }
 
 void
@@ -122,9 +132,15 @@ late_head(struct client *c)
     client_refuse(c, 408, "The request took too long to arrive.");
 }
 
+/* While the backend takes nothing the client is not late: then it is only
+ * looked after its own reading, and the backend has deadlines of its own. */
 static void
 late_body(struct client *c)
 {
+    if (c->is_held) {
+        late_output(c);
+        return;
+    }
     c->end = client_states[c->state].waits_for;
     if (c->response_begun)
         late_close(c);
@@ -136,10 +152,9 @@ late_body(struct client *c)
 static void
 late_output(struct client *c)
 {
-    size_t queued = stream_queued(c->stream);
-    bool waits = c->state == CLIENT_RESPONSE && queued == 0;
+    bool waits = c->state != CLIENT_LINGER && stream_queued(c->stream) == 0;
 
-    if (waits || queued < c->queued_before)
+    if (waits || gone(c) > c->gone_before)
         client_arm(c);
     else
         late_close(c);
@@ -206,8 +221,12 @@ on_ended(void *ctx)
     struct client *c = ctx;
 
     c->has_ended = true;
-    if (c->state == CLIENT_LINGER && c->has_eof)
+    if (c->state != CLIENT_LINGER)
+        return;
+    if (c->has_eof)
         client_close(c, "");
+    else
+        client_arm(c);
 }
 
 /* ---- one exchange after the other ----------------------------------------- */
@@ -216,6 +235,7 @@ static void
 reset_exchange(struct client *c)
 {
     c->request_done = false;
+    c->is_held = false;
     c->response_begun = false;
     c->response_done = false;
     c->bytes_in = 0;
@@ -258,8 +278,7 @@ take_current_generation(struct client *c)
 
     if (c->env->current == c->generation)
         return;
-    listener =
-        generation_find_listener(c->env->current, c->listen_address);
+    listener = generation_find_listener(c->env->current, c->listen_address);
     if (listener == NULL || listener->tls != c->listener->tls) {
         c->keep_alive = false;
         return;
@@ -301,6 +320,7 @@ take_body(struct client *c, struct span data)
             client_arm(c);
         return true;
     }
+    c->is_held = true;
     stream_pause(c->stream);
     return false;
 }
@@ -458,8 +478,8 @@ on_error(void *ctx, const struct err *err)
     if (c->state == CLIENT_HANDSHAKE)
         log_info("TLS handshake failed", LOG_S("peer", c->peer), LOG_ERR(err));
     else
-        log_debug("client connection failed", LOG_S("peer", c->peer),
-            LOG_ERR(err));
+        log_debug(
+            "client connection failed", LOG_S("peer", c->peer), LOG_ERR(err));
     client_close(c, "client_gone");
 }
 
@@ -498,7 +518,11 @@ client_response_done(struct client *c)
 void
 client_resume_body(struct client *c)
 {
-    if (c->state == CLIENT_BODY && !c->in_data)
+    if (c->state != CLIENT_BODY)
+        return;
+    c->is_held = false;
+    client_arm(c);
+    if (!c->in_data)
         stream_resume(c->stream);
 }
 
@@ -587,9 +611,10 @@ client_new(struct client_env *env, const struct generation_listener *listener)
 void
 client_accept(struct client_env *env, int fd, const char *listen_address)
 {
-    const struct generation_listener *listener = env->current == NULL
-        ? NULL
-        : generation_find_listener(env->current, listen_address);
+    const struct generation_listener *listener =
+        env->current == NULL
+            ? NULL
+            : generation_find_listener(env->current, listen_address);
     struct client *c = listener == NULL ? NULL : client_new(env, listener);
 
     if (c == NULL) {
@@ -628,9 +653,10 @@ client_drain_all(struct client_env *env)
         struct client *c = LIST_ENTRY(it, struct client, node);
 
         c->keep_alive = false;
-        if (c->state == CLIENT_IDLE ||
-            (c->state == CLIENT_HEAD && !http_parser_in_message(c->parser)))
+        if (c->state == CLIENT_IDLE)
             client_linger(c);
+        else if (c->state == CLIENT_HEAD && !http_parser_in_message(c->parser))
+            deadline_arm(&env->backend.net->deadlines, &c->deadline, FRESH_MS);
     }
 }
 

@@ -16,13 +16,13 @@
 
 enum client_state {
     CLIENT_HANDSHAKE, /* TLS */
-    CLIENT_IDLE,      /* between two requests */
-    CLIENT_HEAD,      /* a request head is arriving, or the first is awaited */
-    CLIENT_BODY,      /* an exchange runs, its request body is arriving */
-    CLIENT_RESPONSE,  /* an exchange runs, the request is complete */
-    CLIENT_LINGER,    /* our last byte is written; waiting for the peer's FIN */
-    CLIENT_TUNNEL,    /* the relay owns the stream */
-    CLIENT_CLOSED     /* waiting for on_closed */
+    CLIENT_IDLE, /* between two requests */
+    CLIENT_HEAD, /* a request head is arriving, or the first is awaited */
+    CLIENT_BODY, /* an exchange runs, its request body is arriving */
+    CLIENT_RESPONSE, /* an exchange runs, the request is complete */
+    CLIENT_LINGER, /* our last byte is written; waiting for the peer's FIN */
+    CLIENT_TUNNEL, /* the relay owns the stream */
+    CLIENT_CLOSED /* waiting for on_closed */
 };
 
 struct client {
@@ -31,25 +31,25 @@ struct client {
     uint64_t id;
     enum client_state state;
     struct deadline deadline;
-    size_t queued_before; /* stream_queued() when the deadline was armed */
+    int64_t gone_before; /* what had left when the deadline was armed */
 
-    struct stream *stream;         /* owned; NULL once the relay has it */
-    struct http_parser *parser;    /* owned; NULL in a tunnel */
+    struct stream *stream; /* owned; NULL once the relay has it */
+    struct http_parser *parser; /* owned; NULL in a tunnel */
     struct generation *generation; /* counted */
     const struct generation_listener *listener; /* of that generation */
-    const char *listen_address;    /* the worker's, lives as long as it */
-    struct exchange *exchange;     /* owned; NULL between two */
-    struct relay *relay;           /* CLIENT_TUNNEL */
-    struct tunnel_note *note;      /* CLIENT_TUNNEL */
+    const char *listen_address; /* the worker's, lives as long as it */
+    struct exchange *exchange; /* owned; NULL between two */
+    struct relay *relay; /* CLIENT_TUNNEL */
+    struct tunnel_note *note; /* CLIENT_TUNNEL */
 
     struct exchange_origin origin;
     struct sockaddr_in6 peer_address; /* holds sockaddr_in too */
     char peer_ip[INET6_ADDRSTRLEN];
     char peer[INET6_ADDRSTRLEN + 9];
 
-    uint64_t bytes_in;  /* body bytes of this exchange */
+    uint64_t bytes_in; /* body bytes of this exchange */
     uint64_t bytes_out;
-    const char *end;    /* why it does not end as it should; "" */
+    const char *end; /* why it does not end as it should; "" */
     enum http_body out_framing;
     unsigned request_minor;
     bool request_is_head;
@@ -60,6 +60,7 @@ struct client {
     bool keep_alive;
     bool has_eof;
     bool has_ended; /* our FIN is out */
+    bool is_held; /* the backend does not take the body now */
     bool in_data; /* within on_data: nobody resumes the stream now */
 };
 
@@ -80,7 +81,7 @@ void client_resume_body(struct client *c);
 void client_refuse(struct client *c, unsigned status, const char *text);
 
 /* tunnel.c: the 101 is written, both streams are joined. */
-void client_tunnel_open(
-    struct client *c, struct stream *backend, struct span rest);
+void
+client_tunnel_open(struct client *c, struct stream *backend, struct span rest);
 
 #endif

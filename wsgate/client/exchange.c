@@ -22,9 +22,9 @@ struct exchange {
     void *ctx;
 
     const struct gate_location *location; /* NULL: none was found */
-    const struct gate_limits *limits;     /* NULL: no site */
-    const char *handler;                  /* word for the log */
-    struct backend_call *call;            /* NULL: refused, or over */
+    const struct gate_limits *limits; /* NULL: no site */
+    const char *handler; /* word for the log */
+    struct backend_call *call; /* NULL: refused, or over */
     struct forwarded forwarded;
     uint64_t body_seen;
     int64_t body_max;
@@ -228,8 +228,7 @@ check_upgrade(struct exchange *x)
     }
     if (!is_origin_allowed(x)) {
         log_warn("websocket refused: foreign origin",
-            LOG_SPAN("origin",
-                http_field_value(&x->head->fields, "Origin")),
+            LOG_SPAN("origin", http_field_value(&x->head->fields, "Origin")),
             LOG_SPAN("host", x->head->authority),
             LOG_S("location", x->location->prefix),
             LOG_S("mend", "list it under websocket: origins:"));
@@ -257,8 +256,8 @@ start_call(struct exchange *x, backend_start *start,
 
     x->handler = handler;
     x->body_max = upstream != NULL && upstream->max_body > 0
-        ? upstream->max_body
-        : x->limits->max_body;
+                      ? upstream->max_body
+                      : x->limits->max_body;
     request.max_body = x->body_max;
     if (upstream != NULL)
         request.pool = generation_pool(x->generation, upstream);
@@ -307,8 +306,8 @@ run_route(struct exchange *x, enum route_kind kind)
     case ROUTE_WEBSOCKET:
         x->handler = "websocket";
         if (check_upgrade(x))
-            start_call(x, backend_ws_start, &x->location->websocket.up,
-                "websocket");
+            start_call(
+                x, backend_ws_start, &x->location->websocket.up, "websocket");
         return;
     case ROUTE_UPGRADE_REFUSED:
     case ROUTE_PROXY:
@@ -339,8 +338,8 @@ exchange_begin(struct exchange *x)
         run_route(x, ROUTE_NO_SITE);
         return;
     }
-    match = route_find(
-        routes, site, x->head->path, ws_upgrade_is_wanted(x->head));
+    match =
+        route_find(routes, site, x->head->path, ws_upgrade_is_wanted(x->head));
     x->location = match.location_config;
     x->limits = &match.site_config->limits;
     run_route(x, match.kind);
@@ -403,6 +402,13 @@ exchange_finish(struct exchange *x)
 }
 
 void
+exchange_answered(struct exchange *x, unsigned status)
+{
+    x->status = status;
+    x->is_over = true;
+}
+
+void
 exchange_pause(struct exchange *x)
 {
     if (!x->is_over && x->call != NULL)
@@ -446,8 +452,8 @@ record_of(const struct exchange *x)
 }
 
 void
-exchange_free(struct exchange *x, const char *end, uint64_t bytes_in,
-    uint64_t bytes_out)
+exchange_free(
+    struct exchange *x, const char *end, uint64_t bytes_in, uint64_t bytes_out)
 {
     struct access_record record;
 
@@ -500,8 +506,8 @@ exchange_tunnel_open(struct exchange *x)
     r.target = span_sub(r.target, 0, NOTE_TEXT_MAX);
     r.user_agent = span_sub(r.user_agent, 0, NOTE_TEXT_MAX);
     note = malloc(sizeof(*note) + strlen(r.peer) + strlen(r.client) +
-        r.host.len + r.target.len + strlen(r.server) + strlen(r.request_id) +
-        r.user_agent.len + 7);
+                  r.host.len + r.target.len + strlen(r.server) +
+                  strlen(r.request_id) + r.user_agent.len + 7);
     if (note == NULL)
         return NULL;
     at = note->text;

@@ -20,15 +20,15 @@
 /* What is known of the connection; borrowed for the exchange's life. */
 struct exchange_origin {
     const char *listen_address;
-    const char *peer;            /* "192.0.2.1:40000" */
-    const char *peer_ip;         /* "192.0.2.1"; "" on unix sockets */
+    const char *peer; /* "192.0.2.1:40000" */
+    const char *peer_ip; /* "192.0.2.1"; "" on unix sockets */
     const struct sockaddr *peer_address;
-    unsigned port;               /* ours */
+    unsigned port; /* ours */
     bool is_tls;
-    bool is_redirect;            /* plain listener that answers 308 */
-    const char *sni;             /* NULL: none */
-    const char *tls_version;     /* NULL: plain */
-    const char *staple;          /* word; NULL: plain */
+    bool is_redirect; /* plain listener that answers 308 */
+    const char *sni; /* NULL: none */
+    const char *tls_version; /* NULL: plain */
+    const char *staple; /* word; NULL: plain */
 };
 
 /* Any of them may come from within exchange_begin(). */
@@ -55,15 +55,17 @@ struct exchange;
 
 /* `generation` is referenced, `head` borrowed until exchange_free(). NULL: out
  * of memory. */
-struct exchange *exchange_new(const struct backend_env *env,
-    struct generation *generation, const struct exchange_origin *origin,
-    const struct http_request *head, struct access_log *log,
-    const struct exchange_events *events, void *ctx);
+struct exchange *
+exchange_new(const struct backend_env *env, struct generation *generation,
+    const struct exchange_origin *origin, const struct http_request *head,
+    struct access_log *log, const struct exchange_events *events, void *ctx);
 void exchange_begin(struct exchange *exchange);
 
 /* Request body. False: wait for on_writable. After on_reply they do nothing. */
 bool exchange_send(struct exchange *exchange, struct span bytes);
 void exchange_finish(struct exchange *exchange);
+/* The transport has answered by itself: a late or a broken body. */
+void exchange_answered(struct exchange *exchange, unsigned status);
 /* The client lags behind, and has caught up. */
 void exchange_pause(struct exchange *exchange);
 void exchange_resume(struct exchange *exchange);

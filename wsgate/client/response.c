@@ -71,8 +71,8 @@ on_head(void *ctx, const struct http_response *head)
 
     c->response_begun = true;
     c->out_framing = c->request_is_head || never_has_body(head->status)
-        ? HTTP_BODY_NONE
-        : framing.body;
+                         ? HTTP_BODY_NONE
+                         : framing.body;
     if (c->request_has_body && !c->request_done)
         c->keep_alive = false; /* answered early: the body is not awaited */
     buf_init(&out, HEAD_OUT_MAX);
@@ -178,9 +178,8 @@ on_upgraded(void *ctx, const struct http_response *head, struct stream *stream,
     struct buf out;
 
     buf_init(&out, HEAD_OUT_MAX);
-    if (c->has_eof ||
-        !http_write_response(
-            &out, head, c->request_minor, &framing, true, now_wall())) {
+    if (c->has_eof || !http_write_response(&out, head, c->request_minor,
+                          &framing, true, now_wall())) {
         buf_fini(&out);
         stream_close(stream);
         client_close(c, c->has_eof ? "client_gone" : "response_too_large");
@@ -220,12 +219,14 @@ log_refusal(const struct client *c, unsigned status)
     access_log_write(c->env->log, &record);
 }
 
-/* For what is no exchange (yet): bad heads, late heads. */
+/* For what no exchange answers: bad heads, late heads and bodies. */
 void
 client_refuse(struct client *c, unsigned status, const char *text)
 {
     if (c->exchange == NULL)
         log_refusal(c, status);
+    else
+        exchange_answered(c->exchange, status);
     c->keep_alive = false;
     c->request_done = true;
     write_reply(c, status, text, "");

@@ -1,0 +1,107 @@
+"""What a review of the seams found: each test failed before its mend."""
+import socket
+import time
+
+import pytest
+from backends import Backend, one, reply
+from gate import gate, request  # noqa: F401
+
+LOG = {"access": "-", "format": "json", "level": "debug"}
+
+
+def front(gate, script, proxy=None, **how):  # noqa: F811
+    """wsgate before a scripted backend."""
+    backend = Backend(script)
+    gate._running.callback(backend.close)
+    gate.start({"/": {"proxy": {"servers": [backend.server],
+                                **(proxy or {})}}}, log=LOG, **how)
+    return backend
+
+
+# ---- deadlines -----------------------------------------------------------------------
+
+@pytest.mark.row("client: slow readers")
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_tail_of_a_last_response_waits_for_a_slow_reader(
+        gate, secure):  # noqa: F811
+    """Connection: close, and a reader that rests for longer than the two
+    seconds which are meant for its FIN."""
+    sizes = [200000 + 40000 * n for n in range(90)]
+    body = bytes(max(sizes))
+
+    def script(connection):
+        message = connection.request()
+        connection.send(reply(body[:int(message.target[1:])]))
+    front(gate, script)
+    clients = [(gate.tls if secure else gate.client)(receive_buffer=4096)
+               for _ in sizes]
+    for client, size in zip(clients, sizes):
+        client.send(request(f"/{size}", "Connection: close"))
+    time.sleep(5)
+    got = [len(client.response().body) for client in clients]
+    assert got == sizes
+
+
+@pytest.mark.row("client: slow readers")
+def test_a_response_is_not_cut_for_a_queue_of_the_moment(gate):  # noqa: F811
+    """Bytes wait when the deadline looks, but many have left since it was
+    set."""
+    sizes = [2700000 + 15000 * n for n in range(16)]
+    body = bytes(max(sizes) + 1)
+
+    def script(connection):
+        size = int(connection.request().target[1:])
+        connection.send(reply(body[:size + 1])[:-size - 1])
+        time.sleep(2)
+        connection.send(body[:size])
+        time.sleep(4)
+        connection.send(b"x")
+    front(gate, script, site={"limits": {"send_timeout": "3s"}})
+    clients = [gate.client(receive_buffer=4096) for _ in sizes]
+    for client, size in zip(clients, sizes):
+        client.send(request(f"/{size}"))
+    time.sleep(4)
+    for client, size in zip(clients, sizes):
+        client.head()
+        client.exact(size)
+    for client in clients:
+        assert client.exact(1) == b"x"
+
+
+@pytest.mark.row("proxy: timeouts")
+def test_a_backend_that_does_not_read_is_a_504(gate):  # noqa: F811
+    """The client is the one that waits: no 408."""
+    def script(connection):
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        time.sleep(20)
+    front(gate, script, {"send_timeout": "3s", "max_body": "100M"},
+          site={"limits": {"body_timeout": "1s"}})
+    with gate.client() as client:
+        client.send(request("/", "Content-Length: 60000000", method="POST"))
+        client.sock.settimeout(15)
+        client.sock.setblocking(False)
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            try:
+                client.sock.send(bytes(65536))
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:
+                break
+            try:
+                client.buffer += client.sock.recv(65536)
+            except BlockingIOError:
+                continue
+            if client.buffer:
+                break
+        client.sock.setblocking(True)
+        assert client.head().status == 504
+
+
+@pytest.mark.row("access log")
+def test_the_log_tells_the_status_of_a_late_body(gate):  # noqa: F811
+    front(gate, one(reply(b"")), site={"limits": {"body_timeout": "1s"}})
+    with gate.client() as client:
+        client.send(request("/", "Content-Length: 10", method="POST"))
+        assert client.response().status == 408
+    assert gate.daemon.wait_record("request")["status"] == 408
