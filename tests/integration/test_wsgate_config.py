@@ -348,6 +348,20 @@ def test_listeners_come_and_go(gate):  # noqa: F811
 
 
 @pytest.mark.row("proxy: Config test; hot reload")
+def test_a_connection_whose_address_is_gone_is_closed_politely(gate):  # noqa: F811
+    with Backend(one(reply(b"x"))) as backend:
+        where = {"/": {"proxy": backend.server}}
+        daemon = gate.start(where)
+        with gate.client() as client:
+            assert client.get("/").get("Connection") != "close"
+            gate.config(where, site={"listen": [f"127.0.0.1:{gate.port}"]})
+            daemon.reload()
+            got = client.get("/")
+            assert (got.status, got.get("Connection")) == (200, "close")
+            assert client.is_ended()
+
+
+@pytest.mark.row("proxy: Config test; hot reload")
 def test_a_new_certificate_by_reload(gate, pki):  # noqa: F811
     from gate import Handshake
     old, new = pki.leaf(HOST), pki.leaf(HOST)

@@ -43,8 +43,8 @@ def begin_held(gate, backend):  # noqa: F811
 
 @pytest.mark.short
 @pytest.mark.row("done: a worker crash takes only its own connections")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV],
-                         ids=["kill", "segv"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT],
+                         ids=["kill", "abort"])
 def test_a_dead_worker_is_replaced(gate, number):  # noqa: F811
     backend = held(gate)
     for _ in range(3):

@@ -332,14 +332,32 @@ def test_what_a_broken_backend_sends(gate):  # noqa: F811
 @pytest.mark.row("proxy: bytes from a backend outside an exchange")
 def test_bytes_behind_the_response_are_no_answer_to_anybody(gate):  # noqa: F811
     """A response too many must not reach the next client."""
+    kinds = [
+        ("GET", lambda target: reply(target) + reply(b"poison")),
+        ("HEAD", lambda target: reply(target)),
+        ("HEAD", lambda target: reply(b"HTTP/1.1 200 OK\r\n\r\npoison")),
+        ("GET", lambda target: b"HTTP/1.1 204 No\r\n\r\n" +
+         reply(b"poison")),
+        ("GET", lambda target: b"HTTP/1.1 304 No\r\nContent-Length: 50\r\n"
+         b"\r\n" + reply(b"poison")),
+        ("GET", lambda target: b"HTTP/1.1 204 No\r\nContent-Length: 6\r\n"
+         b"\r\npoison")]
+
     def answer(connection, message):
-        return reply(message.target.encode()) + reply(b"poison")
+        if message.target == "/clean":
+            return reply(b"clean")
+        return kinds[int(message.target[1:])][1](message.target.encode())
     backend = front(gate, one(answer))
-    for at in range(6):
-        got = gate.get(f"/{at}")
-        assert got.status in (200, 502)
-        assert got.body == f"/{at}".encode() or got.status == 502
-    assert backend.accepted >= 2
+    for at, (method, _) in enumerate(kinds):
+        with gate.client() as client:
+            got = client.get(f"/{at}", method=method)
+            assert b"poison" not in got.body
+            for _ in range(3):
+                got = client.get("/clean")
+                assert got.body == b"clean" or got.status == 502, at
+        for _ in range(3):
+            assert gate.get("/clean").body == b"clean", at
+    assert backend.accepted >= len(kinds)
 
 
 @pytest.mark.short

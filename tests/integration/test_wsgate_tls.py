@@ -282,3 +282,157 @@ def test_a_session_resumes(gate, version):  # noqa: F811
     again = context.wrap_socket(sock, server_hostname=HOST, session=session)
     assert again.session_reused
     again.close()
+
+
+@pytest.mark.row("proxy: HTTP/2")
+def test_alpn_offers_http_1_1_and_nothing_else(gate):  # noqa: F811
+    gate.start()
+    context = gate.context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with gate.tls(context=context) as client:
+        assert client.sock.selected_alpn_protocol() == "http/1.1"
+        assert client.get("/").status in (200, 404)
+    context.set_alpn_protocols(["h2"])
+    try:
+        with gate.tls(context=context) as client:
+            assert client.sock.selected_alpn_protocol() is None
+    except ssl.SSLError as why:
+        said = str(why).lower().replace("_", " ")
+        assert "no application protocol" in said
+
+
+@pytest.mark.row("proxy: Session tickets")
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_of_one_site_is_none_of_another(gate, two_sites, version):  # noqa: F811
+    context = gate.context(maximum_version=getattr(ssl.TLSVersion, version))
+    with gate.tls("one.example.org", context) as client:
+        client.get("/", host="one.example.org")
+        session = client.sock.session
+    sock = socket.create_connection(("127.0.0.1", gate.port), 20)
+    again = context.wrap_socket(sock, server_hostname="a.two.example.org",
+                                session=session)
+    assert not again.session_reused
+    again.close()
+
+
+@pytest.mark.row("proxy: TLS")
+def test_an_absolute_target_cannot_pass_by_the_name(gate, two_sites):  # noqa: F811
+    """Its authority counts, not the Host beside it (RFC 9112 3.2.2)."""
+    with gate.tls("one.example.org") as client:
+        got = client.get("https://a.two.example.org/",
+                         host="one.example.org")
+        assert got.status == 421
+
+
+@pytest.mark.row("proxy: TLS")
+def test_a_listener_of_ipv6(gate):  # noqa: F811
+    from backends import Backend, serve_echo
+    from gate import Pipe
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    with Backend(serve_echo) as backend:
+        gate.start({"/": {"proxy": backend.server}}, site={"listen": [
+            {"address": f"[::1]:{gate.plain}", "tls": False}]})
+        pipe = Pipe(socket.create_connection(("::1", gate.plain), 20))
+        pipe.send(request("/", host=f"[::1]:{gate.plain}"))
+        got = pipe.head()
+        pipe.read_body(got, True)
+        seen = dict(got.json()["fields"])
+        assert seen["X-Forwarded-For"] == seen["X-Real-IP"] == "::1"
+        assert 'for="[::1]"' in seen["Forwarded"]
+        pipe.close()
+
+
+@pytest.mark.short
+@pytest.mark.row("proxy: TLS")
+def test_a_key_update_within_a_tunnel(gate):  # noqa: F811
+    """Both sides' keys change between two pieces of data (RFC 8446 4.6.3)."""
+    import subprocess
+    from backends import Backend, tunnel_echo
+    with Backend(tunnel_echo) as backend:
+        gate.start({"/": {"websocket": backend.server}})
+        peer = subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{gate.port}",
+             "-servername", HOST, "-tls1_3"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        seen = b""
+
+        def say(data, until):
+            nonlocal seen
+            peer.stdin.write(data)
+            peer.stdin.flush()
+            while until not in seen:
+                piece = peer.stdout.read1(65536)
+                assert piece, seen[-2000:]
+                seen += piece
+            seen = seen.split(until, 1)[1]
+        try:
+            say(b"", b"Verify return code")
+            say(request("/", "Connection: Upgrade", "Upgrade: websocket",
+                        "Sec-WebSocket-Version: 13",
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+                b" 101 ")
+            for at in range(5):
+                say(b"K\n", b"KEYUPDATE")
+                text = b"some data %d" % at
+                say(text + b"\n", text)
+                say(b"k\n", b"KEYUPDATE")
+        finally:
+            peer.kill()
+            peer.wait()
+        assert Handshake(gate).is_good
+
+
+@pytest.mark.row("proxy: Half-close")
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_close_notify_is_a_half_close_of_a_tunnel(gate, version):  # noqa: F811
+    """What the backend still says behind it arrives (RFC 8446 6.1)."""
+    from backends import Backend
+
+    def script(connection):
+        connection.accept_upgrade(connection.request())
+        got = connection.rest()
+        connection.send(b"after your end: " + got)
+    with Backend(script) as backend:
+        gate.start({"/": {"websocket": backend.server}})
+        inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = gate.context(maximum_version=getattr(
+            ssl.TLSVersion, version)).wrap_bio(inside, outside,
+                                               server_hostname=HOST)
+        with Client(gate.port) as raw:
+            def pump(step, feed=True):
+                while True:
+                    try:
+                        done = step()
+                    except ssl.SSLWantReadError:
+                        done = None
+                    raw.send(outside.read())
+                    if done is not None or not feed:
+                        return done
+                    data = raw.sock.recv(65536)
+                    inside.write(data) if data else inside.write_eof()
+            pump(lambda: tls.do_handshake() or True)
+            pump(lambda: tls.write(request(
+                "/", "Connection: Upgrade", "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")))
+            assert b" 101 " in pump(lambda: tls.read(4096))
+            pump(lambda: tls.write(b"x" * 10000))
+            pump(tls.unwrap, feed=False)        # our close_notify
+            out = b""
+            if version == "TLSv1_2":
+                # OpenSSL's client reads nothing behind its own close_notify:
+                # what came is seen on the wire, as more than an alert
+                while data := raw.sock.recv(65536):
+                    out += data
+                assert len(out) > 10000
+                return
+            while True:
+                try:
+                    data = pump(lambda: tls.read(65536))
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    break
+                if not data:
+                    break
+                out += data
+            assert out == b"after your end: " + b"x" * 10000
