@@ -105,3 +105,19 @@ def test_the_log_tells_the_status_of_a_late_body(gate):  # noqa: F811
         client.send(request("/", "Content-Length: 10", method="POST"))
         assert client.response().status == 408
     assert gate.daemon.wait_record("request")["status"] == 408
+
+
+# ---- refusals ----------------------------------------------------------------------------
+
+@pytest.mark.row("websocket: 426")
+def test_every_426_names_the_protocol(gate):  # noqa: F811
+    """RFC 9110 15.5.22, 7.8."""
+    gate.start({"/": {"websocket": "127.0.0.1:1"}})
+    for fields in ([], ["Upgrade: websocket", "Connection: Upgrade",
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                        "Sec-WebSocket-Version: 12"]):
+        got = gate.get("/", *fields)
+        assert got.status == 426
+        assert got.get("Upgrade") == "websocket"
+        assert "upgrade" in got.get("Connection").lower()
+        assert got.get("Sec-WebSocket-Version") == "13"

@@ -299,9 +299,8 @@ run_route(struct exchange *x, enum route_kind kind)
         reply(x, 404, "There is nothing here.", "");
         return;
     case ROUTE_UPGRADE_REQUIRED:
-        /* RFC 9110 15.5.22: the answer names the protocol. */
         reply(x, 426, "Only WebSocket connections are served here.",
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+            "Sec-WebSocket-Version: 13\r\n");
         return;
     case ROUTE_WEBSOCKET:
         x->handler = "websocket";

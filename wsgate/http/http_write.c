@@ -358,6 +358,7 @@ http_write_reply(struct buf *out, unsigned status, const char *text,
     const char *extra, bool keep_alive, bool head_only, int64_t now)
 {
     size_t before = out->len;
+    const char *upgrade = status == 426 ? "Upgrade, " : "";
     char date[30];
 
     http_date_write(now, date);
@@ -365,8 +366,9 @@ http_write_reply(struct buf *out, unsigned status, const char *text,
         buf_add_fmt(out,
             "HTTP/1.1 %u %s\r\nDate: %s\r\n"
             "Content-Type: text/plain; charset=utf-8\r\n"
-            "Content-Length: %zu\r\nConnection: %s\r\n%s\r\n",
-            status, http_status_reason(status), date, strlen(text) + 1,
-            keep_alive ? "keep-alive" : "close", extra) &&
+            "Content-Length: %zu\r\nConnection: %s%s\r\n%s%s\r\n",
+            status, http_status_reason(status), date, strlen(text) + 1, upgrade,
+            keep_alive ? "keep-alive" : "close",
+            status == 426 ? "Upgrade: websocket\r\n" : "", extra) &&
             (head_only || (buf_add_str(out, text) && buf_add_byte(out, '\n'))));
 }

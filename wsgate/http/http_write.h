@@ -45,7 +45,7 @@ bool http_write_chunk_head(struct buf *out, size_t len);
 bool http_write_last_chunk(struct buf *out, const struct http_fields *trailers);
 
 /* Our own reply with a one-line text body; extra ("Allow: GET\r\n") may be "".
- * head_only: for HEAD. */
+ * head_only: for HEAD. 426 names the protocol by itself (RFC 9110 15.5.22). */
 bool http_write_reply(struct buf *out, unsigned status, const char *text,
     const char *extra, bool keep_alive, bool head_only, int64_t now);
 const char *http_status_reason(unsigned status);
