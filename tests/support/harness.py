@@ -1,5 +1,6 @@
 """Programs under test: started, watched, stopped; and waiting for conditions.
 A sanitizer's report on stderr fails whatever the program answered."""
+import ctypes
 import os
 import pathlib
 import random
@@ -123,6 +124,15 @@ def run(*argv, env=None, cwd=None, timeout=60, code=None, stdin=None):
     return result
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _die_with_parent():
+    """A run of the tests that is killed leaves nobody behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Daemon:
     """A program that stays. Use as a context manager: it is stopped at the
     end, must then leave with 0, and a sanitizer's report fails the test."""
@@ -135,7 +145,8 @@ class Daemon:
         self.process = subprocess.Popen(
             self.argv, env=_environment(env), cwd=cwd, pass_fds=pass_fds,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=_die_with_parent)
         self.pid = self.process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
