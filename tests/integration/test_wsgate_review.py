@@ -4,7 +4,8 @@ import time
 
 import pytest
 from backends import Backend, one, reply
-from gate import gate, request  # noqa: F401
+from gate import HOST, Client, gate, request  # noqa: F401
+from harness import free_port
 
 LOG = {"access": "-", "format": "json", "level": "debug"}
 
@@ -121,3 +122,18 @@ def test_every_426_names_the_protocol(gate):  # noqa: F811
         assert got.get("Upgrade") == "websocket"
         assert "upgrade" in got.get("Connection").lower()
         assert got.get("Sec-WebSocket-Version") == "13"
+
+
+@pytest.mark.row("redirect to https")
+def test_a_redirect_is_for_hosts_of_the_site(gate):  # noqa: F811
+    port = free_port()
+    gate.start(site={"hosts": [HOST, "::1"],
+                     "redirect_from": [f"127.0.0.1:{port}"]})
+
+    def ask(host):
+        with Client(port) as client:
+            return client.get("/a?b", host=host)
+    assert ask(HOST).get("Location") == f"https://{HOST}/a?b"
+    assert ask("[::1]").get("Location") == "https://[::1]/a?b"
+    got = ask("evil.example")
+    assert (got.status, got.get("Location")) == (421, None)

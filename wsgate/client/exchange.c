@@ -156,7 +156,25 @@ static const struct backend_events backend_events = {
     .on_fail = on_fail,
 };
 
+static void run_route(struct exchange *x, enum route_kind kind);
+
 /* ---- refusals ------------------------------------------------------------ */
+
+/* 308 keeps the method (RFC 9110 15.4.9). The port is https's own: behind a
+ * mapping of ports ours says nothing. */
+static bool
+write_location(const struct http_request *head, struct buf *out)
+{
+    bool is_v6 = span_find(head->host, ':') < head->host.len;
+
+    return buf_add_fmt(out,
+               is_v6 ? "Location: https://[%.*s]%.*s"
+                     : "Location: https://%.*s%.*s",
+               SPAN_FMT(head->host), SPAN_FMT(head->path)) &&
+           (head->query.data == NULL ||
+               buf_add_fmt(out, "?%.*s", SPAN_FMT(head->query))) &&
+           buf_add_str(out, "\r\n");
+}
 
 static void
 redirect_to_https(struct exchange *x, const struct route_table *routes)
@@ -164,18 +182,18 @@ redirect_to_https(struct exchange *x, const struct route_table *routes)
     const struct http_request *head = x->head;
     struct buf extra;
 
-    (void)routes;
     if (head->host.len == 0) {
         reply(x, 400, "The request names no host.", "");
         return;
     }
+    /* To nowhere but our own sites, whoever wrote the Host. */
+    if (route_site(routes, head->host, x->origin->listen_address) ==
+        (size_t)-1) {
+        run_route(x, ROUTE_NO_SITE);
+        return;
+    }
     buf_init(&extra, 16 * 1024);
-    /* 308 keeps the method (RFC 9110 15.4.9). */
-    if (buf_add_fmt(&extra, "Location: https://%.*s%.*s", SPAN_FMT(head->host),
-            SPAN_FMT(head->path)) &&
-        (head->query.data == NULL ||
-            buf_add_fmt(&extra, "?%.*s", SPAN_FMT(head->query))) &&
-        buf_add_str(&extra, "\r\n"))
+    if (write_location(head, &extra))
         reply(x, 308, "This site is served over https.", buf_cstr(&extra));
     else
         reply(x, 414, "The address is too long.", "");
