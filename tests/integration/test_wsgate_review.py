@@ -1,4 +1,5 @@
 """What a review of the seams found: each test failed before its mend."""
+import signal
 import socket
 import time
 
@@ -137,3 +138,27 @@ def test_a_redirect_is_for_hosts_of_the_site(gate):  # noqa: F811
     assert ask("[::1]").get("Location") == "https://[::1]/a?b"
     got = ask("evil.example")
     assert (got.status, got.get("Location")) == (421, None)
+
+
+# ---- processes -----------------------------------------------------------------------------
+
+@pytest.mark.row("master: pings")
+def test_a_master_that_was_stopped_kills_no_worker(gate):  # noqa: F811
+    """A paused container, or a reload of a hundred thousand certificates."""
+    daemon = gate.start()
+    before = daemon.worker
+    time.sleep(1)
+    daemon.send(signal.SIGSTOP)
+    time.sleep(17)
+    daemon.send(signal.SIGCONT)
+    time.sleep(2)
+    assert daemon.worker == before
+
+
+@pytest.mark.row("config: many listeners")
+def test_six_hundred_addresses(gate):  # noqa: F811
+    base = free_port()
+    listens = [{"address": f"127.0.{n // 200}.{n % 200 + 1}:{base}",
+                "tls": False} for n in range(600)]
+    gate.start(site={"listen": listens})
+    assert gate.daemon.worker

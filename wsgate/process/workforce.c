@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ enum {
     PING_MS = 5 * 1000,
     SILENT_MS = 10 * 1000, /* DESIGN.md 4: no pong for so long: SIGABRT */
     STUCK_MS = 15 * 1000, /* a stopped process gets SIGKILL */
+    ROOM_MS = 1000, /* ours: the worker builds in slices of 5 ms */
     RESPAWN_FIRST_MS = 100, /* ours: doubled up to the next */
     RESPAWN_MAX_MS = 30 * 1000,
     STEADY_MS = 60 * 1000 /* lived so long: back-off starts anew */
@@ -50,6 +52,7 @@ struct workforce {
     int exe; /* our own binary: a replaced file changes nothing */
     char *user;
     uv_timer_t ping;
+    uint64_t pinged_ms; /* when on_ping() ran last */
     bool is_ending;
 };
 
@@ -283,6 +286,20 @@ on_channel(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* Many messages at once, as for a thousand listeners, may be more than the
+ * socket holds: the worker reads while we wait. */
+static bool
+send_patiently(int fd, enum channel_type type, uint64_t id, struct span payload,
+    const int *fds, int fd_count, struct err *err)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+    if (channel_send(fd, type, id, payload, fds, fd_count, err))
+        return true;
+    return err->kind == ERR_LIMIT && poll(&room, 1, ROOM_MS) == 1 &&
+           channel_send(fd, type, id, payload, fds, fd_count, err);
+}
+
 bool
 workforce_send(struct workforce *force, int slot, enum channel_type type,
     uint64_t id, struct span payload, const int *fds, int fd_count)
@@ -292,11 +309,12 @@ workforce_send(struct workforce *force, int slot, enum channel_type type,
 
     if (s->channel < 0)
         return false;
-    if (channel_send(s->channel, type, id, payload, fds, fd_count, &err))
+    if (send_patiently(s->channel, type, id, payload, fds, fd_count, &err))
         return true;
     log_error("worker cannot be reached", LOG_I("pid", s->pid), LOG_ERR(&err));
     if (s->pid > 0)
         (void)kill(s->pid, SIGKILL);
+    close_channel(s); /* what else was for it is not waited with again */
     return false;
 }
 
@@ -325,7 +343,13 @@ static void
 on_ping(uv_timer_t *timer)
 {
     struct workforce *force = timer->data;
+    uint64_t now = uv_now(force->loop);
+    bool was_away = now - force->pinged_ms > 2 * PING_MS;
 
+    /* We were stopped, or busy with a reload: their answers lie unread. */
+    for (int i = 0; was_away && i < force->count; i++)
+        force->slots[i].answered_ms = now;
+    force->pinged_ms = now;
     for (int i = 0; i < force->count; i++)
         check_slot(&force->slots[i]);
 }
@@ -469,6 +493,7 @@ workforce_new(uv_loop_t *loop, int slots, const char *user,
         init_slot(force, i);
     (void)uv_timer_init(loop, &force->ping);
     force->ping.data = force;
+    force->pinged_ms = uv_now(loop);
     (void)uv_timer_start(&force->ping, on_ping, PING_MS, PING_MS);
     return force;
 memory:
