@@ -123,7 +123,8 @@ may_stay(const struct care *care, const struct verify_result *checked)
     int on_revoked = care->target->rule.on_revoked;
 
     if (!round_is_accepted(checked->verdict) &&
-        checked->verdict != VERDICT_LIFE_TOO_SHORT)
+        (checked->verdict != VERDICT_LIFE_TOO_SHORT ||
+            checked->single.status == OCSP_CERT_UNKNOWN))
         return false;
     if (checked->single.status == OCSP_CERT_REVOKED)
         return on_revoked == ON_REVOKED_PUBLISH;
@@ -293,16 +294,27 @@ care_adopt(struct care *care, struct target *found)
 
 /* ---- after a round ------------------------------------------------------ */
 
+/* A CA that signs the same word anew may move nextUpdate, or its signer's end:
+ * of two with one thisUpdate the one that lives longer serves. */
+static bool
+is_held(const struct care *care, const struct round_result *result)
+{
+    int64_t end = care->pending == CARE_WRITE_STORE ? care->pending_life_end
+                                                    : care->spooled_life_end;
+
+    return result->verdict == VERDICT_UNCHANGED &&
+           (care->target->state.has_staple ||
+               care->pending == CARE_WRITE_STORE) &&
+           result->checked.life_end <= end;
+}
+
 static enum care_write
 accept_good(struct care *care, const struct round_result *result)
 {
-    struct target_state *state = &care->target->state;
-
-    take_single(state, &result->checked);
     care->revoked_logged_at = 0;
-    if (result->verdict == VERDICT_UNCHANGED &&
-        (state->has_staple || care->pending == CARE_WRITE_STORE))
+    if (is_held(care, result))
         return CARE_WRITE_META;
+    take_single(&care->target->state, &result->checked);
     return CARE_WRITE_STORE;
 }
 
@@ -313,14 +325,14 @@ accept_revoked(
     struct target_state *state = &care->target->state;
     int64_t old_end = care->spooled_life_end;
     bool has_old = state->has_staple || care->pending == CARE_WRITE_STORE;
+    bool was_held = is_held(care, result);
 
-    take_single(state, &result->checked);
+    if (!was_held)
+        take_single(state, &result->checked);
     care_log_revoked(care, now);
     switch ((enum on_revoked)care->target->rule.on_revoked) {
     case ON_REVOKED_PUBLISH:
-        return result->verdict == VERDICT_UNCHANGED && has_old
-                   ? CARE_WRITE_META
-                   : CARE_WRITE_STORE;
+        return was_held ? CARE_WRITE_META : CARE_WRITE_STORE;
     case ON_REVOKED_KEEP:
         if (state->has_staple)
             state->life_end = old_end;

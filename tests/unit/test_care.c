@@ -155,7 +155,8 @@ START_TEST(what_does_not_verify_goes)
     } cases[] = {{PKI_GOOD, PKI_NOW - 1, pki.ca},
         {PKI_GOOD, PKI_NOW + PKI_DAY, pki.sibling},
         {PKI_REVOKED, PKI_NOW + PKI_DAY, pki.ca},
-        {PKI_UNKNOWN, PKI_NOW + PKI_DAY, pki.ca}};
+        {PKI_UNKNOWN, PKI_NOW + PKI_DAY, pki.ca},
+        {PKI_UNKNOWN, PKI_NOW + 100, pki.ca}};
 
     put(cases[_i].status, PKI_NOW - 3600, cases[_i].next_update,
         cases[_i].signer);
@@ -262,6 +263,24 @@ START_TEST(unchanged_is_stored_when_the_staple_is_lost)
 }
 END_TEST
 
+/* A CA may sign the same word again and move nextUpdate alone. */
+START_TEST(of_two_with_one_this_update_the_longer_serves)
+{
+    struct round_result result =
+        result_of(VERDICT_UNCHANGED, OCSP_CERT_GOOD, PKI_NOW);
+
+    (void)answer(VERDICT_GOOD, OCSP_CERT_GOOD, PKI_NOW);
+    stored();
+    result.checked.life_end += PKI_DAY;
+    ck_assert_int_eq(
+        care_accept(care, &result, &limits, PKI_NOW + 1), CARE_WRITE_STORE);
+    stored();
+    ck_assert_int_eq(
+        answer(VERDICT_UNCHANGED, OCSP_CERT_GOOD, PKI_NOW), CARE_WRITE_META);
+    ck_assert_int_eq(state()->life_end, PKI_NOW + 2 * PKI_DAY);
+}
+END_TEST
+
 START_TEST(revoked_follows_the_policy)
 {
     static const struct {
@@ -362,12 +381,13 @@ main(void)
     tcase_add_test(t, an_empty_spool_is_a_beginning);
     tcase_add_test(t, a_verified_staple_serves_again);
     tcase_add_test(t, a_staple_near_its_end_serves_on);
-    tcase_add_loop_test(t, what_does_not_verify_goes, 0, 4);
+    tcase_add_loop_test(t, what_does_not_verify_goes, 0, 5);
     tcase_add_test(t, a_remembered_revocation_outlives_an_older_good);
     tcase_add_test(t, the_side_file_tells_url_and_plan);
     tcase_add_test(t, without_an_issuer_the_side_file_speaks_for_the_bytes);
     tcase_add_test(t, a_good_response_is_stored_once);
     tcase_add_test(t, unchanged_is_stored_when_the_staple_is_lost);
+    tcase_add_test(t, of_two_with_one_this_update_the_longer_serves);
     tcase_add_loop_test(t, revoked_follows_the_policy, 0, 3);
     tcase_add_test(t, a_failure_keeps_what_is_known);
     tcase_add_test(t, found_again_as_it_was_changes_nothing);
