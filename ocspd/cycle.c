@@ -216,7 +216,10 @@ make_publish(struct cycle *c, const char *spool, struct err *err)
 {
     struct publish *publish;
 
-    if (mkdir(spool, SPOOL_FOLDER_MODE) != 0 && errno != EEXIST)
+    /* chmod: the umask has no say, other users' servers read here */
+    if (mkdir(spool, SPOOL_FOLDER_MODE) == 0)
+        (void)chmod(spool, SPOOL_FOLDER_MODE);
+    else if (errno != EEXIST)
         return err_sys(err, "spool %s cannot be created", spool), NULL;
     publish = publish_new(&c->loop, spool, err);
     if (publish == NULL)
