@@ -337,12 +337,28 @@ remove_at_end(struct cycle *c, struct care *care, int64_t now)
     cycle_write(c, care, CARE_WRITE_REMOVE, SPAN_EMPTY);
 }
 
+/* What waits for the disk does not wait beyond its life. */
+static void
+drop_dead(struct care *care, int64_t now)
+{
+    struct target_state waiting = {.this_update = care->pending_this_update,
+        .life_end = care->pending_life_end};
+
+    if (care->pending != CARE_WRITE_STORE || schedule_removal(&waiting) > now)
+        return;
+    log_error("response expired before it could be written",
+        LOG_S("target", care->target->label), LOG_S("fp", care->target->fp));
+    care->target->state.der_sha256[0] = '\0';
+    pending_clear(care);
+}
+
 /* One change of a care at a time is on its way when the disk makes trouble. */
 static void
 tend_spool(struct cycle *c, struct care *care, int64_t now)
 {
     if (care->writing > 0)
         return;
+    drop_dead(care, now);
     if (care->retry_write_ms > now_boot_ms()) {
         cycle_wake_ms(c, care->retry_write_ms);
         return;
