@@ -17,6 +17,7 @@
 struct cycle {
     const struct cycle_options *options;
     struct ocspd_config *config; /* owned */
+    const struct ocspd_config *scanned; /* in force at the last scan */
     uv_loop_t loop;
     struct fetch *fetch;
     struct publish *publish;

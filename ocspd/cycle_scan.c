@@ -257,24 +257,40 @@ take_targets(struct cycle *c, struct discover_result *found, int64_t now)
     return true;
 }
 
-/* Not found is not gone when its file or folder could not be read. What stays
- * on doubt follows the defaults: its row may be of the old configuration. */
+/*
+ * The row of what stays on doubt was of the old configuration: the defaults
+ * hold. Its URLs may be the certificate's own, whatever the defaults say of a
+ * responder: they are screened then.
+ */
+static void
+follow_defaults(const struct cycle *c, struct target *target)
+{
+    const char *responder = c->config->defaults.responder;
+
+    target->rule = c->config->defaults;
+    if (responder == NULL || target->url_count != 1 ||
+        strcmp(target->urls[0], responder) != 0)
+        target->rule.responder = NULL;
+}
+
+/* Not found is not gone when its file or folder could not be read. */
 static void
 mark_gone(struct cycle *c, const struct discover_result *found)
 {
+    bool is_reloaded = c->scanned != c->config;
     struct care *care, *next;
 
     HASH_ITER(hh, c->cares, care, next)
     {
-        if (care->scan == c->scan || care->gone_at != 0)
+        if (care->scan == c->scan)
             continue;
-        care->target->rule = c->config->defaults;
-        if (!discover_is_doubtful(found, care->target->path))
+        if (is_reloaded)
+            follow_defaults(c, care->target);
+        if (care->gone_at == 0 &&
+            !discover_is_doubtful(found, care->target->path))
             care->gone_at = now_boot_ms();
     }
-    HASH_ITER(hh, c->cares, care, next)
-    if (care->gone_at != 0)
-        care->target->rule = c->config->defaults;
+    c->scanned = c->config;
 }
 
 /* ---- the spool's folder ------------------------------------------------- */
