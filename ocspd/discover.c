@@ -73,7 +73,7 @@ note(struct run *run, bool is_error, size_t row, const char *path,
     } else {
         out->notes = notes;
         notes[out->note_count++] = (struct discover_note){
-            is_error, strdup(path), strdup(buf_cstr(&text))};
+            is_error, false, strdup(path), strdup(buf_cstr(&text))};
     }
     buf_fini(&text);
 }
@@ -371,6 +371,7 @@ add_pattern(struct run *run, size_t row, const char *pattern)
 {
     char *base = pattern_base(pattern);
     DIR *dir = base != NULL ? opendir(base) : NULL;
+    bool is_away = dir == NULL;
     glob_t matches;
 
     if (base != NULL)
@@ -383,11 +384,15 @@ add_pattern(struct run *run, size_t row, const char *pattern)
     }
     if (dir != NULL)
         (void)closedir(dir);
-    free(base);
     if (glob(pattern, 0, NULL, &matches) != 0) {
-        note(run, false, row, pattern, "%s: matches nothing", pattern);
+        note(run, false, row, is_away && base != NULL ? base : pattern,
+            "%s: matches nothing", pattern);
+        if (is_away && run->out->note_count > 0)
+            run->out->notes[run->out->note_count - 1].is_away = true;
+        free(base);
         return;
     }
+    free(base);
     for (size_t i = 0; i < matches.gl_pathc; i++) {
         struct stat st;
 
@@ -484,7 +489,7 @@ discover_is_doubtful(const struct discover_result *result, const char *path)
         }
         /* a file that does not parse now may be half written: doubt, too */
         if (is_at_or_below(path, n->path) &&
-            (n->is_error || strcmp(path, n->path) == 0))
+            (n->is_error || n->is_away || strcmp(path, n->path) == 0))
             return true;
     }
     return false;

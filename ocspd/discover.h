@@ -17,6 +17,7 @@
 /* What one round found wrong, in the operator's words. */
 struct discover_note {
     bool is_error; /* false: a warning */
+    bool is_away;  /* the folder is not there: what was in it may come back */
     char *path;    /* what it is about: nothing at or below it is retired */
     char *text;    /* "certificates[2] /etc/x.pem: ..." */
 };
