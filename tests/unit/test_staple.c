@@ -318,6 +318,40 @@ START_TEST(staple_is_tracked_once_and_counted)
 }
 END_TEST
 
+/* A reload may list a signer, or take one off the list: the entries of both
+ * configurations live side by side, and each follows the file. */
+START_TEST(staple_is_judged_by_the_trust_it_is_tracked_with)
+{
+    STACK_OF(X509) *signers = sk_X509_new_null();
+    const struct ocsp_trust trust = {
+        .issuer = pki.ca->cert, .signers = signers};
+    struct staple_entry *old, *listed;
+    struct buf der;
+
+    ck_assert(sk_X509_push(signers, pki.va->cert) > 0);
+    buf_init(&der, 100000);
+    pki_respond_good(pki.va, pki.leaf, pki.ca, &der);
+    put(buf_span(&der));
+    open_set(folder.path);
+    old = track(PKI_NOW);
+    ck_staple(old, PKI_NOW, SPAN_EMPTY);
+    listed = staple_track(set, fp, &ids, &trust, "leaf", PKI_NOW, NULL);
+    ck_assert_ptr_nonnull(listed);
+    ck_staple(listed, PKI_NOW, buf_span(&der));
+    ck_assert_ptr_eq(
+        staple_track(set, fp, &ids, &trust, "leaf", PKI_NOW, NULL), listed);
+    put(buf_span(&good));
+    hear(PKI_NOW);
+    ck_staple(old, PKI_NOW, buf_span(&good));
+    ck_staple(listed, PKI_NOW, buf_span(&good));
+    staple_untrack(set, old);
+    staple_untrack(set, listed);
+    staple_untrack(set, listed);
+    sk_X509_free(signers);
+    buf_fini(&der);
+}
+END_TEST
+
 START_TEST(staple_loads_in_a_tick_what_was_not_told)
 {
     struct staple_entry *entry;
@@ -352,6 +386,7 @@ main(void)
     tcase_add_test(tc, staple_tells_a_revoked_one);
     tcase_add_test(tc, staple_survives_its_folder);
     tcase_add_test(tc, staple_is_tracked_once_and_counted);
+    tcase_add_test(tc, staple_is_judged_by_the_trust_it_is_tracked_with);
     tcase_add_test(tc, staple_loads_in_a_tick_what_was_not_told);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -62,8 +62,23 @@ bucket_of(struct staple_set *set, const char *fp)
     return &set->buckets[digits % STAPLE_BUCKETS];
 }
 
+static bool
+same_signers(const STACK_OF(X509) * a, const STACK_OF(X509) * b)
+{
+    int count = a == NULL ? 0 : sk_X509_num(a);
+
+    if (count != (b == NULL ? 0 : sk_X509_num(b)))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (X509_cmp(sk_X509_value(a, i), sk_X509_value(b, i)) != 0)
+            return false;
+    return true;
+}
+
+/* After a reload the old generation lives on as long as its tunnels: what each
+ * trusts is judged apart. */
 static struct staple_entry *
-find(struct staple_set *set, const char *fp)
+find(struct staple_set *set, const char *fp, const struct ocsp_trust *trust)
 {
     struct list *bucket = bucket_of(set, fp);
 
@@ -71,7 +86,10 @@ find(struct staple_set *set, const char *fp)
     {
         struct staple_entry *entry = LIST_ENTRY(it, struct staple_entry, node);
 
-        if (strcmp(entry->fp, fp) == 0)
+        if (strcmp(entry->fp, fp) == 0 &&
+            entry->allow_weak == trust->allow_weak &&
+            X509_cmp(entry->issuer, trust->issuer) == 0 &&
+            same_signers(entry->signers, trust->signers))
             return entry;
     }
     return NULL;
@@ -286,13 +304,18 @@ static void
 on_name(struct staple_set *set, const char *name, int64_t now)
 {
     char fp[CERT_FINGERPRINT_SIZE];
-    struct staple_entry *entry;
+    struct list *bucket;
 
     if (!spool_is_der_name(span_str(name), fp))
         return;
-    entry = find(set, fp);
-    if (entry != NULL)
-        load(set, entry, now);
+    bucket = bucket_of(set, fp);
+    LIST_EACH(bucket, it)
+    {
+        struct staple_entry *entry = LIST_ENTRY(it, struct staple_entry, node);
+
+        if (strcmp(entry->fp, fp) == 0)
+            load(set, entry, now);
+    }
 }
 
 /* The folder may be another one now: look at all of it anew. */
@@ -409,7 +432,7 @@ staple_track(struct staple_set *set, const char *fp, const struct cert_ids *ids,
     const struct ocsp_trust *trust, const char *label, int64_t now,
     struct err *err)
 {
-    struct staple_entry *entry = find(set, fp);
+    struct staple_entry *entry = find(set, fp, trust);
 
     if (entry != NULL) {
         entry->refs++;

@@ -28,7 +28,8 @@ void staple_set_on_tick(struct staple_set *set, int64_t now);
 
 /*
  * Starts to care for a certificate and loads what is there. The same
- * fingerprint is tracked once and counted. X509s are referenced.
+ * fingerprint with the same trust is tracked once and counted. X509s are
+ * referenced.
  */
 struct staple_entry *staple_track(struct staple_set *set, const char *fp,
     const struct cert_ids *ids, const struct ocsp_trust *trust,
