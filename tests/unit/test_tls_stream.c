@@ -624,7 +624,7 @@ static const struct {
         SSL_AD_HANDSHAKE_FAILURE, "no key exchange group"},
     {{.sni = "b.example"}, SSL_AD_UNRECOGNIZED_NAME,
         "client asks for \"b.example\", which is no site here"},
-    {{.alpn = "\x02h2"}, SSL_AD_NO_APPLICATION_PROTOCOL, "no HTTP/1.1"},
+    {{.alpn = "\x02h2"}, SSL_AD_NO_APPLICATION_PROTOCOL, "no HTTP/1 "},
 };
 
 START_TEST(tls_refusal_names_the_reason_and_sends_its_alert)
