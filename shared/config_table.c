@@ -109,9 +109,10 @@ static void
 set_mark(
     const struct config_row *row, const struct config_node *node, void *item)
 {
+    /* An item of a map is named by its key: "/chat:" alone on its line. */
     if (row->mark_offset != CONF_NONE)
         *(struct config_mark *)(void *)((char *)item + row->mark_offset) =
-            node->mark;
+            row->type == CONF_MAP ? node->key_mark : node->mark;
 }
 
 /* Defaults first, then the short form or the mapping. */

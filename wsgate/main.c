@@ -69,11 +69,29 @@ check_config(struct cli_args *args)
     return EX_OK;
 }
 
+/* "wsgate relaod" is no route. */
+static bool
+are_routes(const struct cli_args *args)
+{
+    for (int i = 0; i < args->count; i++) {
+        if (args->operands[i][0] == '/')
+            continue;
+        (void)fprintf(stderr,
+            "wsgate: '%s' is neither a verb (run, schema) nor a route "
+            "(/PREFIX=KIND:TARGET)\n",
+            args->operands[i]);
+        return false;
+    }
+    return true;
+}
+
 static int
 verb_run(const struct cli_args *given)
 {
     struct cli_args args = *given;
 
+    if (!are_routes(given))
+        return EX_USAGE;
     if (cli_has(given, "dump"))
         return dump_config(&args);
     if (cli_has(given, "test"))

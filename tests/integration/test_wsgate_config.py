@@ -435,3 +435,9 @@ def test_the_form_without_a_file(gate):  # noqa: F811
             with gate.tls() as client:
                 assert client.get("/x").json()["target"] == "/x"
                 assert client.get("/files/a.txt").text == "a file"
+
+
+@pytest.mark.row("done: config errors")
+def test_a_mistyped_verb_is_a_usage_error():
+    done = harness.run(harness.program("wsgate"), "relaod", code=64)
+    assert "'relaod' is neither a verb" in done.err
