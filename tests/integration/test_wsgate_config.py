@@ -68,7 +68,7 @@ MISTAKES = [
     ("a port too large", "sites:\n  - listen: [\"127.0.0.1:70000\"]\n"
      "    locations: {/: {proxy: \"127.0.0.1:1\"}}\n", "2:14", ["70000"]),
     ("a location without slash", "sites:\n" + LISTEN +
-     "    locations: {chat: {proxy: \"127.0.0.1:1\"}}\n", "3:23", ["chat"]),
+     "    locations: {chat: {proxy: \"127.0.0.1:1\"}}\n", "3:17", ["chat"]),
     ("two handlers", located("{proxy: \"127.0.0.1:1\", files: /tmp}"), None,
      ["proxy", "files"]),
     ("no handler", located("{}"), None, ["/"]),
