@@ -1,12 +1,13 @@
 """What a review of the seams found: each test failed before its mend."""
+import os
 import signal
 import socket
 import time
 
 import pytest
 from backends import Backend, one, reply
-from gate import HOST, Client, gate, request  # noqa: F401
-from harness import free_port
+from gate import HOST, Client, gate, open_fds, request  # noqa: F401
+from harness import free_port, wait_until
 
 LOG = {"access": "-", "format": "json", "level": "debug"}
 
@@ -162,3 +163,30 @@ def test_six_hundred_addresses(gate):  # noqa: F811
                 "tls": False} for n in range(600)]
     gate.start(site={"listen": listens})
     assert gate.daemon.worker
+
+
+@pytest.mark.row("listeners: reload")
+def test_a_worker_that_comes_amid_a_reload_gets_each_listener_once(
+        gate):  # noqa: F811
+    site = gate.site()
+    daemon = gate.start(sites=[site], workers=2)
+    stopped, killed = daemon.workers
+    site["listen"].append({"address": f"127.0.0.1:{free_port()}",
+                           "tls": False})
+    gate.config(sites=[site], workers=2)
+    os.kill(stopped, signal.SIGSTOP)       # the reload waits for it
+    mark = daemon.mark
+    daemon.send(signal.SIGHUP)
+    daemon.wait_log("listening", since=mark)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(set(daemon.workers) - {stopped, killed}) == 1,
+               "another worker")
+    time.sleep(1)
+    os.kill(stopped, signal.SIGCONT)
+    daemon.wait_log(r"\breloaded\b", since=mark)
+    fresh = (set(daemon.workers) - {stopped}).pop()
+
+    def sockets(pid):
+        return len([link for link in open_fds(pid) if "socket" in link])
+    wait_until(lambda: sockets(fresh) == sockets(stopped),
+               "as many sockets in both workers")

@@ -194,7 +194,7 @@ on_hello(void *ctx, int slot)
 
     if (r == NULL || m->is_ending)
         return;
-    ports_each(m->ports, slot, send_ports, m);
+    ports_each(m->ports, slot, m->current == NULL, send_ports, m);
     send_log(m, slot, r);
     send_bundle(m, slot, r);
 }

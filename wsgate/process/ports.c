@@ -197,13 +197,14 @@ ports_abort(struct ports *ports)
 }
 
 void
-ports_each(const struct ports *ports, int slot,
+ports_each(const struct ports *ports, int slot, bool with_new,
     void (*on_port)(void *ctx, int slot, const char *address, int fd),
     void *ctx)
 {
     for (size_t i = 0; i < ports->count; i++) {
         const struct listener *l = &ports->items[i].listener;
 
-        on_port(ctx, slot, l->address, listener_fd(l, slot));
+        if (with_new || ports->items[i].state != PORT_NEW)
+            on_port(ctx, slot, l->address, listener_fd(l, slot));
     }
 }

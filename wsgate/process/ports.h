@@ -30,8 +30,9 @@ void ports_commit(
 /* What was opened by ports_prepare() is closed again. */
 void ports_abort(struct ports *ports);
 
-/* Every open one, with the descriptor for a worker slot. */
-void ports_each(const struct ports *ports, int slot,
+/* Every open one, with the descriptor for a worker slot; those of
+ * ports_prepare() only with_new: else ports_commit() tells of them. */
+void ports_each(const struct ports *ports, int slot, bool with_new,
     void (*on_port)(void *ctx, int slot, const char *address, int fd),
     void *ctx);
 
