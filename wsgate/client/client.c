@@ -528,7 +528,9 @@ client_resume_body(struct client *c)
 
 /* ---- the beginning --------------------------------------------------------- */
 
-static void
+/* False: reset before we came. Nobody's words must not pass for those of a unix
+ * socket's peer, which is believed what it forwards. */
+static bool
 read_addresses(struct client *c, int fd)
 {
     struct sockaddr_storage own = {0};
@@ -539,7 +541,7 @@ read_addresses(struct client *c, int fd)
     unsigned port = 0;
 
     if (getpeername(fd, (struct sockaddr *)&c->peer_address, &len) != 0)
-        c->peer_address.sin6_family = AF_UNSPEC;
+        return false;
     (void)getsockname(fd, (struct sockaddr *)&own, &own_len);
     if (in6->sin6_family == AF_INET) {
         (void)inet_ntop(AF_INET, &in->sin_addr, c->peer_ip, sizeof(c->peer_ip));
@@ -556,6 +558,7 @@ read_addresses(struct client *c, int fd)
         c->origin.port = ntohs(((const struct sockaddr_in *)&own)->sin_port);
     else if (own.ss_family == AF_INET6)
         c->origin.port = ntohs(((const struct sockaddr_in6 *)&own)->sin6_port);
+    return true;
 }
 
 static bool
@@ -623,8 +626,8 @@ client_accept(struct client_env *env, int fd, const char *listen_address)
     }
     c->listen_address = listen_address;
     c->origin.listen_address = listen_address;
-    read_addresses(c, fd);
-    c->parser = new_parser(c);
+    if (read_addresses(c, fd))
+        c->parser = new_parser(c);
     if (c->parser == NULL)
         (void)close(fd);
     if (c->parser == NULL || !open_stream(c, fd)) {
