@@ -12,7 +12,7 @@ from harness import wait_until
 FORGED = "10.1.2.3"
 
 
-@pytest.mark.row("proxy: X-Forwarded-* in / out")
+@pytest.mark.row("proxy: X-Forwarded-*, Forwarded")
 def test_a_peer_without_address_is_not_believed(gate):  # noqa: F811
     """A reset before accept leaves the request readable and the address gone:
     it must not pass for a unix socket's peer."""
