@@ -229,8 +229,8 @@ UNITS      = $(wildcard $(addprefix systemd/*.,service socket path timer))
 EXAMPLES   = ocspd wsgate
 # Units name the programs as under /usr/local or /usr, and files below /etc.
 UNIT_PATHS = \
-    -e 's|/usr\(/local\)\{0,1\}/s\{0,1\}bin/\(ocspd\|wsgate\)|$(SBINDIR)/\2|g' \
-    -e 's|/etc/\(ocspd\|wsgate\)|$(SYSCONFDIR)/\1|g'
+    -e 's,/usr\(/local\)\{0\,1\}/sbin/\(ocspd\|wsgate\),$(SBINDIR)/\2,g' \
+    -e 's,/etc/\(ocspd\|wsgate\),$(SYSCONFDIR)/\1,g'
 
 install: all
 	@install -d "$(DESTDIR)$(SBINDIR)"
