@@ -186,6 +186,7 @@ care_load(struct care *care, const struct spool *spool, int64_t now)
     struct spool_meta meta = {0};
     enum care_write answer = CARE_WRITE_META;
     struct buf der;
+    struct err err = {0};
     bool ok;
 
     forget(care);
@@ -193,7 +194,7 @@ care_load(struct care *care, const struct spool *spool, int64_t now)
     if (spool_load_meta(spool, care->target->fp, &meta, NULL))
         recall(care, &meta);
     recall_url(care);
-    if (spool_load(spool, care->target->fp, &der, NULL)) {
+    if (spool_load(spool, care->target->fp, &der, &err)) {
         ok = care->target->issuer != NULL
                  ? load_verified(care, buf_span(&der), now)
                  : load_unverified(care, buf_span(&der), &meta, now);
@@ -202,6 +203,9 @@ care_load(struct care *care, const struct spool *spool, int64_t now)
             spool_digest(buf_span(&der), state->der_sha256);
         else
             answer = CARE_WRITE_REMOVE;
+    } else if (err.kind == ERR_LIMIT) { /* no response, whoever wrote it */
+        refused(care, verdict_word(VERDICT_TOO_LARGE), err.text);
+        answer = CARE_WRITE_REMOVE;
     }
     spool_meta_fini(&meta);
     buf_fini(&der);

@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-enum { AGAIN_S = 3600 /* HOUSE.md 7: a lasting failure is said hourly */ };
+enum { AGAIN_S = 3600 /* ours: a lasting failure is said hourly */ };
 
 void
 care_time_text(int64_t unix_s, char out[CARE_TIME_SIZE])
@@ -71,7 +71,7 @@ care_log_failure(
             LOG_I("next_s", state->next_attempt - now), LOG_ERR(&result->err));
         return;
     }
-    /* a response that does not verify needs somebody's eyes (OCSP.md 3.5) */
+    /* a response that does not verify needs somebody's eyes (contrib/doc/ocsp-rules.md 4) */
     LOG_AT(is_verify ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "fetch failed",
         LOG_S("target", target->label),
         LOG_S("verdict", verdict_word(result->verdict)),

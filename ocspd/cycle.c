@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 enum {
-    WAKE_MAX_MS = 10 * 1000, /* DESIGN.md 2: watches are verified so often */
+    WAKE_MAX_MS = 10 * 1000, /* ours: watches are verified so often */
     WAKE_TEST_MS = 100, /* the test clock makes no event */
-    CLOCK_JUMP_MS = 60 * 1000, /* OCSP.md 3.4 */
+    CLOCK_JUMP_MS = 60 * 1000, /* ours: a step of NTP is smaller */
     SPOOL_FOLDER_MODE = 0755 /* responses are public */
 };
 

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 enum {
-    FETCH_HOPS_MAX = 2, /* OCSP.md 3.3: redirects */
+    FETCH_HOPS_MAX = 2, /* ours: redirects */
     FETCH_DNS_CACHE_S =
         10 /* ours: one round asks once, an outage re-resolves */
 };
@@ -299,7 +299,7 @@ add_header(struct fetch_job *job, const char *line)
     return true;
 }
 
-/* "Expect:" takes curl's own 100-continue away (OCSP.md 3.3). */
+/* "Expect:" takes curl's own 100-continue away. */
 static bool
 make_headers(struct fetch_job *job)
 {

@@ -64,7 +64,7 @@ struct fetch_job *fetch_start(struct fetch *fetch,
 /* No callback comes any more. */
 void fetch_cancel(struct fetch_job *job);
 
-/* Is an address refused by the screen (OCSP.md 3.3)? For tests and `check`;
+/* Is an address refused by the screen? For tests and `check`;
  * text is a literal IPv4 or IPv6 address. */
 bool fetch_address_refused(const struct fetch_settings *settings,
     const char *address);

@@ -1,6 +1,6 @@
 /*
- * Which addresses may a URL from a certificate make us connect to (OCSP.md
- * 3.3)? A certificate is somebody else's text: without this, whoever writes an
+ * Which addresses may a URL from a certificate make us connect to (2 of
+ * contrib/doc/ocsp-rules.md)? A certificate is somebody else's text: without this, whoever writes an
  * AIA URL chooses where our requests go. Pure.
  */
 #ifndef OCSPD_FETCH_SCREEN_H

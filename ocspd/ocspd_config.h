@@ -50,7 +50,7 @@ struct ocspd_config {
         int64_t timeout_ms;         /* 15 s, whole transfer */
         int64_t max_transfers;      /* 16 */
         int64_t max_per_responder;  /* 2 */
-        int64_t probe_interval_ms;  /* 12 h: the cap of OCSP.md 3.4 */
+        int64_t probe_interval_ms;  /* 12 h: at least so often */
         int64_t min_interval_ms;    /* floor between two requests for one
                                        certificate, 60 s */
         bool public_only;           /* RFC 1918 and ULA are refused too */

@@ -2,7 +2,7 @@
  * One round for one target: its URLs in order (the one that answered last
  * comes first), GET then POST, the other CertID digest where the first is not
  * known, past a cache that answers stale; until a response is accepted or
- * nothing is left (OCSP.md 3.3). Carries request, fetch and verify.
+ * nothing is left (contrib/doc/ocsp-rules.md 2). Carries request, fetch and verify.
  */
 #ifndef OCSPD_ROUND_H
 #define OCSPD_ROUND_H

@@ -1,6 +1,6 @@
 /*
- * When each target is due (OCSP.md 3.4) and when a failure is tried again
- * (3.5). Input: what is known of a target, limits, the time, the jitter.
+ * When each target is due and when a failure is tried again (3 and 4 of
+ * contrib/doc/ocsp-rules.md). Input: what is known of a target, limits, the time, the jitter.
  * Output: Unix seconds for the cycle's timer, order, alert level.
  */
 #include "ocspd/schedule.h"

@@ -1,6 +1,6 @@
 /*
- * When is each target due (OCSP.md 3.4) and when is a failure tried again
- * (3.5)? Pure: the time and the jitter are arguments. Unix seconds.
+ * When is each target due and when is a failure tried again (3 and 4 of
+ * contrib/doc/ocsp-rules.md)? Pure: the time and the jitter are arguments. Unix seconds.
  */
 #ifndef OCSPD_SCHEDULE_H
 #define OCSPD_SCHEDULE_H

@@ -1,5 +1,5 @@
 /*
- * The ten steps of OCSP.md 3.1 between a body and a verdict; the first that
+ * The steps of contrib/doc/ocsp-rules.md between a body and a verdict; the first that
  * fails is named. Input: bytes from a responder or the spool, and what is known
  * of the certificate. Output: struct verify_result; nothing else is touched.
  */

@@ -1,7 +1,7 @@
 /*
  * Signature, right of the responder to sign, status, freshness -> verdict: the
- * steps of OCSP.md 3.1 in order, the first failure is named. Pure: the time is
- * an argument. Called before anything is published, and again at load.
+ * steps of contrib/doc/ocsp-rules.md in order, the first failure is named. Pure:
+ * the time is an argument. Called before anything is published, and again at load.
  */
 #ifndef OCSPD_VERIFY_H
 #define OCSPD_VERIFY_H

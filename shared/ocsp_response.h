@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    OCSP_RESPONSE_MAX = 64 * 1024, /* ours: OCSP.md's body cap, in bytes */
+    OCSP_RESPONSE_MAX = 64 * 1024, /* ours: bytes; usual ones have 500 to 2,500 */
     OCSP_SKEW_S = 300              /* ours: a responder's clock may run ahead */
 };
 

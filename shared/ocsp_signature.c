@@ -19,7 +19,7 @@
 #include <openssl/x509v3.h>
 
 enum {
-    RSA_BITS_MIN = 2048, /* OCSP.md 3.1 step 4 */
+    RSA_BITS_MIN = 2048, /* ours, as the CA/Browser Forum's 6.1.5 */
     SECURITY_BITS_MIN = 112 /* the same strength for other kinds of key */
 };
 

@@ -335,7 +335,7 @@ fcgi_send(struct backend_call *base, struct span bytes)
     return false;
 }
 
-/* DESIGN.md 4: no child of the application waits for a slow client. */
+/* No child of the application waits for a slow client. */
 static void
 fcgi_finish(struct backend_call *base)
 {

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 enum {
-    HTTP_HEAD_OUT_MAX = 256 * 1024, /* ours: above any header_size of use */
+    HTTP_HEAD_OUT_MAX = 2 * 1024 * 1024, /* ours: twice the largest
+                                            header_size */
     HTTP_EARLY_MAX = 4 * 1024 * 1024 /* ours: what a client that was told to
                                         pause may still have had in flight */
 };

@@ -36,7 +36,7 @@ take_head(struct backend_reply *reply)
     if (!reply->is_interim && head->status != 101)
         backend_core_head(core, head);
     else if (reply->is_interim && head->status != 100)
-        /* We answered Expect ourselves (DESIGN.md 4): 100 ends here. */
+        /* We answered Expect ourselves: 100 ends here. */
         backend_core_interim(core, head);
 }
 

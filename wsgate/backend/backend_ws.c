@@ -11,7 +11,9 @@
 
 #include <stdlib.h>
 
-enum { WS_HEAD_OUT_MAX = 256 * 1024 /* ours: above any header_size of use */ };
+enum {
+    WS_HEAD_OUT_MAX = 2 * 1024 * 1024 /* ours: twice the largest header_size */
+};
 
 struct ws_call {
     struct backend_core core; /* first */

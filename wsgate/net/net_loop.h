@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-/* DESIGN.md 9: 64 KiB reads, four TLS records. */
+/* ours: 64 KiB reads, four TLS records. */
 enum { NET_BUFFER_SIZE = 64 * 1024 };
 
 struct net_loop {

@@ -15,7 +15,7 @@
 
 enum {
     ACCEPT_TURN = 16, /* ours: per wake-up, so that others get turns */
-    ACCEPT_PAUSE_MS = 100 /* DESIGN.md 4: EMFILE and friends */
+    ACCEPT_PAUSE_MS = 100 /* ours: EMFILE and friends */
 };
 
 struct port {

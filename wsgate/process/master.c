@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    COMMIT_TIMEOUT_MS = 30 * 1000, /* DESIGN.md 4: then the reload is off */
+    COMMIT_TIMEOUT_MS = 30 * 1000, /* ours: then the reload is off */
     SIGNALS = 6
 };
 

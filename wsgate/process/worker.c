@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    BUILD_SLICE_MS = 5, /* DESIGN.md 4: a loop turn stays short */
+    BUILD_SLICE_MS = 5, /* ours: a loop turn stays short */
     STAPLE_TICK_MS = 10 * 1000, /* slow net under inotify */
     RESERVED_FDS = 64,
     SPOOLS_MAX = 8 /* spool folders over a worker's life */

@@ -22,7 +22,7 @@
 
 enum {
     PING_MS = 5 * 1000,
-    SILENT_MS = 10 * 1000, /* DESIGN.md 4: no pong for so long: SIGABRT */
+    SILENT_MS = 10 * 1000, /* ours: no pong for so long: SIGABRT */
     STUCK_MS = 15 * 1000, /* a stopped process gets SIGKILL */
     ROOM_MS = 1000, /* ours: the worker builds in slices of 5 ms */
     RESPAWN_FIRST_MS = 100, /* ours: doubled up to the next */

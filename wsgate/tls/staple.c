@@ -20,7 +20,7 @@
 
 enum {
     STAPLE_BUCKETS = 1024, /* ours: thousands of certificates */
-    STAPLE_REMIND_S = 3600, /* HOUSE.md 7: a lasting failure hourly */
+    STAPLE_REMIND_S = 3600, /* ours: a lasting failure hourly */
     STAPLE_RESCAN_S = 60, /* ours: what has no staple is looked for */
     STAPLE_TICK_S = 10 /* how often staple_set_on_tick() comes */
 };

@@ -141,7 +141,7 @@ send_end(struct tls_stream *s)
     stream_end(s->lower);
 }
 
-/* Handshake leftovers are dropped: DESIGN.md 4, "no buffer while idle". */
+/* Handshake leftovers are dropped: no buffer while idle. */
 static void
 become_ready(struct tls_stream *s)
 {
