@@ -166,6 +166,17 @@ START_TEST(what_does_not_verify_goes)
 }
 END_TEST
 
+START_TEST(what_is_too_large_goes)
+{
+    static unsigned char bytes[OCSP_RESPONSE_MAX + 1];
+    bool changed;
+
+    ck_assert(spool_store(&spool, care->target->fp,
+        span_make(bytes, sizeof(bytes)), &changed, NULL));
+    ck_assert_int_eq(care_load(care, &spool, PKI_NOW), CARE_WRITE_REMOVE);
+}
+END_TEST
+
 START_TEST(a_remembered_revocation_outlives_an_older_good)
 {
     put(PKI_GOOD, PKI_NOW - 7200, PKI_NOW + PKI_DAY, pki.ca);
@@ -382,6 +393,7 @@ main(void)
     tcase_add_test(t, a_verified_staple_serves_again);
     tcase_add_test(t, a_staple_near_its_end_serves_on);
     tcase_add_loop_test(t, what_does_not_verify_goes, 0, 5);
+    tcase_add_test(t, what_is_too_large_goes);
     tcase_add_test(t, a_remembered_revocation_outlives_an_older_good);
     tcase_add_test(t, the_side_file_tells_url_and_plan);
     tcase_add_test(t, without_an_issuer_the_side_file_speaks_for_the_bytes);
