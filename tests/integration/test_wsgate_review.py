@@ -190,3 +190,12 @@ def test_a_worker_that_comes_amid_a_reload_gets_each_listener_once(
         return len([link for link in open_fds(pid) if "socket" in link])
     wait_until(lambda: sockets(fresh) == sockets(stopped),
                "as many sockets in both workers")
+
+
+@pytest.mark.row("http: header limits")
+def test_the_largest_head_that_may_be_allowed_gets_through(gate):  # noqa: F811
+    def script(connection):
+        while connection.until(b"\r\n\r\n", 1 << 21):
+            connection.send(reply(b"ok"))
+    front(gate, script, site={"limits": {"header_size": "1M"}})
+    assert gate.get("/", "A: " + 900000 * "b").status == 200
