@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FCGI_PARAMS_MAX = 256 * 1024 /* ours: above any header_size of use */ };
+enum {
+    FCGI_PARAMS_MAX = 2 * 1024 * 1024 /* ours: twice the largest header_size */
+};
 
 struct fcgi_script {
     struct buf name; /* SCRIPT_NAME: decoded, begins with "/" */
