@@ -169,8 +169,8 @@ peers:
 check: deps
 	-@contrib/deps/peers
 	@$(SUBMAKE) all
-	@$(SUBMAKE) check-unit
-	@$(SUBMAKE) check-integration
+	@bad=0; $(SUBMAKE) check-unit || bad=1; \
+	    $(SUBMAKE) check-integration || bad=1; exit $$bad
 
 check-unit: $(UNIT_BIN)
 	@WRAP="$(WRAP)" tests/support/run_unit $(UNIT_BIN)
