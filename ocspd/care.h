@@ -52,6 +52,7 @@ struct care {
     unsigned scan;     /* the last one that found it */
     unsigned der_scan; /* the last one that saw its .der */
     int64_t gone_at; /* boot ms; 0: still configured */
+    int64_t gone_look_ms; /* boot ms: successors are looked for again */
     UT_hash_handle hh;
 };
 

@@ -14,6 +14,7 @@ enum {
     WRITE_RETRY_MS = 10 * 1000, /* ours: a full disk is looked at so often */
     ROUND_RETRY_S = 60, /* ours: memory was gone */
     LOG_AGAIN_S = 3600,
+    SUCCESSOR_LOOK_MS = 5 * 1000, /* ours: it costs all pairs when many go */
     SUCCESSOR_WAIT_MS = 60 * 60 * 1000 /* ours: a renewed certificate gets its
                                           first staple before the old goes */
 };
@@ -387,7 +388,14 @@ has_waiting_successor(const struct cycle *c, const struct care *gone)
 static void
 retire_gone(struct cycle *c, struct care *care)
 {
-    if (now_boot_ms() - care->gone_at < SUCCESSOR_WAIT_MS &&
+    int64_t now_ms = now_boot_ms();
+
+    if (care->gone_look_ms > now_ms) {
+        cycle_wake_ms(c, care->gone_look_ms);
+        return;
+    }
+    care->gone_look_ms = now_ms + SUCCESSOR_LOOK_MS;
+    if (now_ms - care->gone_at < SUCCESSOR_WAIT_MS &&
         has_waiting_successor(c, care))
         return;
     log_info("certificate no longer under care",
