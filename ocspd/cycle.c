@@ -221,7 +221,7 @@ make_publish(struct cycle *c, const char *spool, struct err *err)
         (void)chmod(spool, SPOOL_FOLDER_MODE);
     else if (errno != EEXIST)
         return err_sys(err, "spool %s cannot be created", spool), NULL;
-    publish = publish_new(&c->loop, spool, err);
+    publish = publish_new(&c->loop, spool, !c->options->once, err);
     if (publish == NULL)
         return NULL;
     (void)spool_sweep(publish_spool(publish), NULL);

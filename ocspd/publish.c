@@ -34,6 +34,7 @@ struct publish {
     struct list waiting; /* the loop's */
     struct list batch; /* the worker's while is_busy */
     bool is_busy;
+    bool keeper;
 };
 
 static void
@@ -133,6 +134,8 @@ follow_folder(struct publish *publish)
         return;
     if (!spool_open(&fresh, publish->spool.path, NULL))
         return; /* the batch fails and says why */
+    if (publish->keeper)
+        (void)spool_lock(&fresh, NULL);
     spool_close(&publish->spool);
     publish->spool = fresh;
 }
@@ -158,7 +161,8 @@ start_batch(struct publish *publish)
 }
 
 struct publish *
-publish_new(uv_loop_t *loop, const char *spool_path, struct err *err)
+publish_new(
+    uv_loop_t *loop, const char *spool_path, bool keeper, struct err *err)
 {
     struct publish *publish = calloc(1, sizeof(*publish));
 
@@ -168,6 +172,12 @@ publish_new(uv_loop_t *loop, const char *spool_path, struct err *err)
         free(publish);
         return NULL;
     }
+    if (keeper && !spool_lock(&publish->spool, err)) {
+        spool_close(&publish->spool);
+        free(publish);
+        return NULL;
+    }
+    publish->keeper = keeper;
     publish->loop = loop;
     list_init(&publish->waiting);
     list_init(&publish->batch);

@@ -15,13 +15,14 @@
 
 struct publish; /* the station: the spool and the queue towards it */
 
-struct publish *publish_new(uv_loop_t *loop, const char *spool_path,
-    struct err *err);
+/* `keeper`: the daemon, which removes what it does not know: one per spool. */
+struct publish *publish_new(
+    uv_loop_t *loop, const char *spool_path, bool keeper, struct err *err);
 /* Waits for what is queued. */
 void publish_free(struct publish *publish);
 
-typedef void publish_done(void *ctx, const char *fp, bool ok, bool changed,
-    const struct err *err);
+typedef void publish_done(
+    void *ctx, const char *fp, bool ok, bool changed, const struct err *err);
 
 /*
  * Queues one change for `target`: der empty = only the side file is written;
@@ -32,8 +33,8 @@ bool publish_change(struct publish *publish, const struct target *target,
     struct span der, bool remove_der, const char *source, const char *error,
     publish_done *done, void *ctx);
 /* The certificate left: both files go. */
-bool publish_retire(struct publish *publish, const char *fp,
-    publish_done *done, void *ctx);
+bool publish_retire(
+    struct publish *publish, const char *fp, publish_done *done, void *ctx);
 /* Blocking; for start and for `ocspd fetch`. */
 const struct spool *publish_spool(const struct publish *publish);
 

@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum {
@@ -38,6 +39,18 @@ spool_open(struct spool *spool, const char *path, struct err *err)
     spool->path = copy;
     spool->dirfd = fd;
     return true;
+}
+
+bool
+spool_lock(const struct spool *spool, struct err *err)
+{
+    if (flock(spool->dirfd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        return err_set(err, ERR_CONFIG,
+            "spool %s: another ocspd keeps it; give this one its own",
+            spool->path);
+    return err_sys(err, "lock spool %s", spool->path);
 }
 
 void

@@ -23,12 +23,17 @@ enum { SPOOL_VERSION = 1, SPOOL_NAME_SIZE = 64 + 5 + 1 /* fp ".json" NUL */ };
 
 struct spool {
     char *path; /* owned */
-    int dirfd;  /* owned; -1 while closed */
+    int dirfd; /* owned; -1 while closed */
 };
 
 /* The folder must exist. */
 bool spool_open(struct spool *spool, const char *path, struct err *err);
 void spool_close(struct spool *spool);
+/*
+ * One writer that tidies up: two of them would remove each other's files. Held
+ * until spool_close(). ERR_CONFIG when another program has it.
+ */
+bool spool_lock(const struct spool *spool, struct err *err);
 
 /* Is this file name one of ours ("<fp>.der")? Then *fp gets the digits. */
 bool spool_is_der_name(struct span name, char fp[CERT_FINGERPRINT_SIZE]);
@@ -36,32 +41,32 @@ bool spool_is_der_name(struct span name, char fp[CERT_FINGERPRINT_SIZE]);
 /* The side file. Strings are owned by the struct; NULL where unknown. Times are
  * Unix seconds, 0 where unknown. Unknown members of a newer writer are ignored. */
 struct spool_meta {
-    char *label;              /* first DNS name, for people */
+    char *label; /* first DNS name, for people */
     char *cert_path;
-    char *source;             /* URL the response came from */
-    char *status;             /* "good" "revoked" "none" */
-    char *der_sha256;         /* hex; ties this file to one .der; NULL: none */
+    char *source; /* URL the response came from */
+    char *status; /* "good" "revoked" "none" */
+    char *der_sha256; /* hex; ties this file to one .der; NULL: none */
     char *last_error;
-    char *last_error_kind;    /* verdict word */
+    char *last_error_kind; /* verdict word */
     int64_t this_update;
     int64_t next_update;
-    int64_t life_end;         /* when the .der will be removed at the latest */
+    int64_t life_end; /* when the .der will be removed at the latest */
     int64_t fetched_at;
     int64_t last_attempt;
     int64_t next_attempt;
-    int64_t failures;         /* in a row */
-    int64_t not_after;        /* of the certificate */
-    int64_t revoked_at;       /* 0: not revoked */
+    int64_t failures; /* in a row */
+    int64_t not_after; /* of the certificate */
+    int64_t revoked_at; /* 0: not revoked */
     int revoked_reason;
     bool must_staple;
 };
 void spool_meta_fini(struct spool_meta *meta);
 /* Appends the JSON text of a side file, and reads it back. A version that we do
  * not know is ERR_FORMAT. */
-bool spool_meta_write(const struct spool_meta *meta, struct buf *out,
-    struct err *err);
-bool spool_meta_parse(struct span json, struct spool_meta *out,
-    struct err *err);
+bool spool_meta_write(
+    const struct spool_meta *meta, struct buf *out, struct err *err);
+bool
+spool_meta_parse(struct span json, struct spool_meta *out, struct err *err);
 
 /* *der (initialised; max is the limit) gets the bytes. A missing file is
  * ERR_SYSTEM with ENOENT. */
@@ -79,8 +84,8 @@ bool spool_store(const struct spool *spool, const char *fp, struct span der,
 bool spool_store_meta(const struct spool *spool, const char *fp,
     const struct spool_meta *meta, struct err *err);
 /* The .der alone; what is not there is no error. */
-bool spool_remove_der(const struct spool *spool, const char *fp,
-    struct err *err);
+bool
+spool_remove_der(const struct spool *spool, const char *fp, struct err *err);
 /* Both files: the certificate is no longer under care. */
 bool spool_remove(const struct spool *spool, const char *fp, struct err *err);
 bool spool_sync(const struct spool *spool, struct err *err);

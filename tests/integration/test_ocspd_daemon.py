@@ -394,3 +394,18 @@ def test_a_hundred_certificates_all_get_their_staple(world):
             world.wait_staple(leaf)
     assert world.responder.count() == 100
     assert world.strays() == []
+
+
+# ---- one keeper ---------------------------------------------------------------------
+
+@pytest.mark.row("ocsp: temp+rename / fsync")
+def test_a_second_daemon_does_not_touch_the_first_ones_spool(world):
+    leaf = world.leaf()
+    staple = fresh(world, leaf)
+    with world.daemon(world.config(leaf)):
+        world.wait_staple(leaf, staple)
+        done = harness.run(harness.program("ocspd"), "-c",
+                           world.config(world.leaf("b.example"),
+                                        name="second.yaml"), code=78)
+        assert "another ocspd keeps it" in done.err
+        world.wait_staple(leaf, staple)

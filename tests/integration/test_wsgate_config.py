@@ -441,3 +441,11 @@ def test_the_form_without_a_file(gate):  # noqa: F811
 def test_a_mistyped_verb_is_a_usage_error():
     done = harness.run(harness.program("wsgate"), "relaod", code=64)
     assert "'relaod' is neither a verb" in done.err
+
+
+@pytest.mark.row("done: config errors")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
+def test_an_unknown_user_is_named_by_t(gate):  # noqa: F811
+    path = gate.config(user="nobody-of-that-name")
+    done = harness.run(harness.program("wsgate"), "-t", "-c", path, code=78)
+    assert "'nobody-of-that-name' is not known" in done.err

@@ -676,7 +676,7 @@ def test_a_slow_but_steady_body_is_no_offence(quick):
     with quick.client() as client:
         client.send(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 8\r\n\r\n")
         for _ in range(8):
-            time.sleep(0.1)          # the behaviour under test is a rate
+            time.sleep(0.1)  # pause: the behaviour under test is a rate
             client.send(b"a")
         assert client.response().json()["body_size"] == 8
 

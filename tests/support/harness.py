@@ -269,12 +269,15 @@ def peer_command(name, folder=None):
 
 
 def _in_root(root, path, folder):
-    script = ['mount --make-rprivate /', 'root=$1', 'folder=$2', 'shift 2',
+    # In a chroot "/" is no mount: then nothing may be shared with the host.
+    script = ['mount --make-rprivate / 2>/dev/null || '
+              '! grep -q " shared:" /proc/self/mountinfo',
+              'root=$1', 'folder=$2', 'shift 2',
               'mount -t proc proc "$root/proc"',
               'mount --rbind /dev "$root/dev"',
               'mount -t tmpfs tmpfs "$root/tmp"',
               'if [ -n "$folder" ]; then mkdir -p "$root$folder"; '
               'mount --bind "$folder" "$root$folder"; fi',
               'exec chroot "$root" "$@"']
-    return ["unshare", "--mount", "sh", "-ec", "\n".join(script), "peer",
-            root, str(folder or ""), path]
+    return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-ec",
+            "\n".join(script), "peer", root, str(folder or ""), path]

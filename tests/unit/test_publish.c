@@ -27,7 +27,7 @@ setup(void)
     (void)temp_folder_path(&folder, "spool", spool_path);
     ck_assert_int_eq(mkdir(spool_path, 0755), 0);
     ck_assert_int_eq(uv_loop_init(&loop), 0);
-    publish = publish_new(&loop, spool_path, NULL);
+    publish = publish_new(&loop, spool_path, true, NULL);
     ck_assert_ptr_nonnull(publish);
     memset(&target, 0, sizeof(target));
     memset(target.fp, 'a', 64);

@@ -29,6 +29,7 @@ static size_t data_head(struct client *c, struct span bytes);
 static size_t data_wait(struct client *c, struct span bytes);
 static size_t data_discard(struct client *c, struct span bytes);
 static void late_close(struct client *c);
+static void late_idle(struct client *c);
 static void late_head(struct client *c);
 static void late_body(struct client *c);
 static void late_output(struct client *c);
@@ -44,7 +45,7 @@ static const struct {
 } client_states[] = {
     [CLIENT_HANDSHAKE] = {"handshake_timeout", data_wait, late_close,
         LIMIT(handshake_timeout_ms)},
-    [CLIENT_IDLE] = {"idle_timeout", data_idle, late_close,
+    [CLIENT_IDLE] = {"idle_timeout", data_idle, late_idle,
         LIMIT(idle_timeout_ms)},
     [CLIENT_HEAD] = {"header_timeout", data_head, late_head,
         LIMIT(header_timeout_ms)},
@@ -156,6 +157,16 @@ late_output(struct client *c)
 
     if (waits || gone(c) > c->gone_before)
         client_arm(c);
+    else
+        late_close(c);
+}
+
+/* The last answer may still be on its way to a slow reader. */
+static void
+late_idle(struct client *c)
+{
+    if (stream_queued(c->stream) > 0)
+        late_output(c);
     else
         late_close(c);
 }

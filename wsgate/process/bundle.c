@@ -9,6 +9,7 @@
 #include "shared/ckd.h"
 #include "shared/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -84,6 +85,15 @@ warn_if_readable_by_all(const char *path)
             LOG_S("mend", "chmod o-rwx"));
 }
 
+/* A right that is missing is no mistake in the configuration. */
+static bool
+is_refused(const struct err *err)
+{
+    return err->kind == ERR_SYSTEM &&
+           (err->sys_errno == EACCES || err->sys_errno == EPERM ||
+               err->sys_errno == EMFILE || err->sys_errno == ENOMEM);
+}
+
 static bool
 add_file(struct writer *w, const char *path, const struct config_mark *mark,
     const char *what, struct err *err)
@@ -100,8 +110,8 @@ add_file(struct writer *w, const char *path, const struct config_mark *mark,
         if (mark->file != NULL)
             (void)err_context(
                 err, "%s:%u:%u", mark->file, mark->line, mark->column);
-        if (err != NULL)
-            err->kind = err->kind == ERR_SYSTEM ? ERR_SYSTEM : ERR_CONFIG;
+        if (err != NULL && !is_refused(err))
+            err->kind = ERR_CONFIG;
     } else {
         ok = add_entry(w, path, buf_span(&bytes), err);
     }

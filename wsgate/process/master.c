@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,16 @@ open_log(struct release *r, struct err *err)
 }
 
 static bool
+check_user(const struct gate_config *config, struct err *err)
+{
+    if (geteuid() != 0 || config->user == NULL ||
+        getpwnam(config->user) != NULL)
+        return true;
+    return err_set(
+        err, ERR_CONFIG, "user: '%s' is not known on this host", config->user);
+}
+
+static bool
 release_make(master_load *load, void *ctx, uint64_t id, struct release **out,
     struct err *err)
 {
@@ -129,7 +140,8 @@ release_make(master_load *load, void *ctx, uint64_t id, struct release **out,
     r->log_fd = -1;
     if (!load(ctx, &config, err))
         goto fail;
-    if (!bundle_write(config, id, &r->bundle, err)) {
+    if (!check_user(config, err) ||
+        !bundle_write(config, id, &r->bundle, err)) {
         gate_config_free(config);
         goto fail;
     }
@@ -255,8 +267,10 @@ commit(struct master *m)
     for (int i = 0; i < workforce_slots(m->force); i++)
         if (workforce_is_up(m->force, i) && !is_first)
             send_log(m, i, m->pending);
+    /* What waits at an address that goes is still the old one's to serve. */
+    ports_drop_old(m->ports, send_old_port, m);
     send_all(m, CHANNEL_COMMIT, m->pending->id);
-    ports_commit(m->ports, is_first ? NULL : send_new_port, send_old_port, m);
+    ports_commit(m->ports, is_first ? NULL : send_new_port, m);
     release_free(m->current);
     m->current = m->pending;
     m->pending = NULL;
@@ -295,7 +309,7 @@ on_commit_timeout(uv_timer_t *timer)
 {
     struct master *m = timer->data;
 
-    if (m->pending != NULL)
+    if (m->pending != NULL && !m->is_ending)
         abandon(m, "workers did not get ready within 30 s");
 }
 
@@ -318,6 +332,8 @@ on_ready(void *ctx, int slot, uint64_t id)
 {
     struct master *m = ctx;
 
+    if (m->is_ending)
+        return;
     if (m->pending != NULL && id == m->pending->id) {
         m->pending->ready[slot] = true;
         if (everybody_is_ready(m))
@@ -336,6 +352,8 @@ on_failed(void *ctx, int slot, uint64_t id, const char *text)
 {
     struct master *m = ctx;
 
+    if (m->is_ending)
+        return;
     if (m->pending != NULL && id == m->pending->id)
         abandon(m, text);
     else

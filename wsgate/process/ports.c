@@ -172,8 +172,13 @@ warn_unused(const struct ports *ports)
 }
 
 void
-ports_commit(
-    struct ports *ports, ports_change *on_new, ports_change *on_old, void *ctx)
+ports_drop_old(struct ports *ports, ports_change *on_old, void *ctx)
+{
+    drop(ports, PORT_OLD, on_old, ctx);
+}
+
+void
+ports_commit(struct ports *ports, ports_change *on_new, void *ctx)
 {
     for (size_t i = 0; i < ports->count; i++) {
         struct port *p = &ports->items[i];
@@ -182,7 +187,6 @@ ports_commit(
             on_new(ctx, p->listener.address, p->listener.fds,
                 p->listener.fd_count);
     }
-    drop(ports, PORT_OLD, on_old, ctx);
     for (size_t i = 0; i < ports->count; i++)
         ports->items[i].state = PORT_KEPT;
     warn_unused(ports);

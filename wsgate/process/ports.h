@@ -25,8 +25,9 @@ bool ports_prepare(struct ports *ports, const struct gate_config *config,
 typedef void
 ports_change(void *ctx, const char *address, const int *fds, int fd_count);
 /* The prepared set is the one; on_new may be NULL. */
-void ports_commit(
-    struct ports *ports, ports_change *on_new, ports_change *on_old, void *ctx);
+void ports_commit(struct ports *ports, ports_change *on_new, void *ctx);
+/* Before it: what the prepared set no longer names is closed. */
+void ports_drop_old(struct ports *ports, ports_change *on_old, void *ctx);
 /* What was opened by ports_prepare() is closed again. */
 void ports_abort(struct ports *ports);
 
