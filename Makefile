@@ -178,10 +178,13 @@ check-unit: $(UNIT_BIN)
 check-integration: all $(TOOL_BIN)
 	@$(RUN_ENV) $(PYTEST) -m "$(MARKS)" $(PYTEST_ARGS) tests/integration
 
+# About an hour with the default; FUZZ_LONG is seconds per fuzz target.
+FUZZ_LONG  ?= 300
 check-long:
-	@$(SUBMAKE) VARIANT=asan check-integration
-	@$(SUBMAKE) fuzz TIME=300
-	@$(SUBMAKE) check-integration MARKS=soak
+	@contrib/deps/install build test lint long
+	@bad=0; $(SUBMAKE) VARIANT=asan check-integration || bad=1; \
+	    $(SUBMAKE) fuzz TIME=$(FUZZ_LONG) || bad=1; \
+	    $(SUBMAKE) check-integration MARKS=soak || bad=1; exit $$bad
 
 asan tsan:
 	@$(SUBMAKE) VARIANT=$@ check
