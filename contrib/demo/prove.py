@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -23,11 +24,19 @@ def tls_context(stage):
     return ssl.create_default_context(cafile=stage.folder / "root.pem")
 
 
+def dial(stage):
+    """For websockets.connect(): a bare machine may not know "localhost"."""
+    return {"host": "127.0.0.1", "port": stage.port,
+            "server_hostname": "localhost", "ssl": tls_context(stage)}
+
+
 def get(stage, path):
     """(status, headers, body) of a GET over verified TLS."""
-    link = http.client.HTTPSConnection(
-        "localhost", stage.port, timeout=ANSWER_S, context=tls_context(stage))
+    link = http.client.HTTPSConnection("localhost", stage.port)
     try:
+        link.sock = tls_context(stage).wrap_socket(
+            socket.create_connection(("127.0.0.1", stage.port), ANSWER_S),
+            server_hostname="localhost")
         link.request("GET", path)
         answer = link.getresponse()
         return answer.status, answer.headers, answer.read()
@@ -132,8 +141,8 @@ class Painter:
     async def __aenter__(self):
         try:
             self.socket = await asyncio.wait_for(websockets.connect(
-                f"wss://localhost:{self.stage.port}/draw",
-                ssl=tls_context(self.stage), max_size=None), ANSWER_S)
+                f"wss://localhost:{self.stage.port}/draw", max_size=None,
+                **dial(self.stage)), ANSWER_S)
         except (OSError, asyncio.TimeoutError,
                 websockets.WebSocketException) as error:
             raise Failure(f"Upgrade of /draw: {error or repr(error)}") \
@@ -204,8 +213,8 @@ def prove_together(stage):
 
 async def _knock(stage):
     async with websockets.connect(
-            f"wss://localhost:{stage.port}/draw", ssl=tls_context(stage),
-            origin="https://elsewhere.example"):
+            f"wss://localhost:{stage.port}/draw",
+            origin="https://elsewhere.example", **dial(stage)):
         pass
 
 

@@ -9,6 +9,7 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,7 +219,13 @@ START_TEST(dial_resolves_names_and_tries_all_addresses)
 {
     char text[64], name[64];
     int fd = listen_tcp(AF_INET, text);
+    struct addrinfo *found = NULL;
 
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0) {
+        (void)close(fd);
+        return; /* a machine without /etc/hosts */
+    }
+    freeaddrinfo(found);
     ck_assert_int_eq(listen(fd, 1), 0);
     (void)snprintf(name, sizeof(name), "localhost%s", strchr(text, ':'));
     (void)dial(name, 5000);
