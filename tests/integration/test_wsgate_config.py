@@ -449,3 +449,12 @@ def test_an_unknown_user_is_named_by_t(gate):  # noqa: F811
     path = gate.config(user="nobody-of-that-name")
     done = harness.run(harness.program("wsgate"), "-t", "-c", path, code=78)
     assert "'nobody-of-that-name' is not known" in done.err
+
+
+@pytest.mark.row("done: config errors")
+def test_t_leaves_no_log_behind(gate):  # noqa: F811
+    """Root's check must not make a file that the service cannot open."""
+    log = gate.folder / "access.log"
+    path = gate.config(log={"access": str(log)})
+    harness.run(harness.program("wsgate"), "-t", "-c", path, code=0)
+    assert not log.exists()

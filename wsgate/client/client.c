@@ -7,15 +7,9 @@
 
 #include "shared/log.h"
 #include "shared/now.h"
-#include "wsgate/http/http_write.h"
-#include "wsgate/net/tcp_stream.h"
 #include "wsgate/tls/tls_stream.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     LINGER_MS = 2 * 1000, /* ours: for the peer's FIN after our last byte, so
@@ -63,8 +57,8 @@ static const struct {
 /* ---- deadlines ----------------------------------------------------------- */
 
 /* The listener's first site: before a head, no other is known. */
-static const struct gate_limits *
-limits_of(const struct client *c)
+const struct gate_limits *
+client_limits(const struct client *c)
 {
     const struct gate_site *sites = c->generation->config->sites.items;
 
@@ -78,10 +72,11 @@ deadline_of(const struct client *c)
 
     /* The peer's FIN comes behind what it has still to read. */
     if (c->state == CLIENT_LINGER)
-        return c->has_ended ? LINGER_MS : limits_of(c)->send_timeout_ms;
+        return c->has_ended ? LINGER_MS : client_limits(c)->send_timeout_ms;
     if (at == NO_LIMIT)
         return 0;
-    return *(const int64_t *)(const void *)((const char *)limits_of(c) + at);
+    return *(
+        const int64_t *)(const void *)((const char *)client_limits(c) + at);
 }
 
 /* Bytes that left, from some zero on: those written less those that wait. */
@@ -107,8 +102,8 @@ client_enter(struct client *c, enum client_state state)
     client_arm(c);
 }
 
-static void
-on_deadline(void *ctx)
+void
+client_on_deadline(void *ctx)
 {
     struct client *c = ctx;
 
@@ -173,7 +168,7 @@ late_idle(struct client *c)
 
 /* ---- the end ------------------------------------------------------------- */
 
-static void
+void
 client_free(struct client *c)
 {
     struct client_env *env = c->env;
@@ -535,118 +530,6 @@ client_resume_body(struct client *c)
     client_arm(c);
     if (!c->in_data)
         stream_resume(c->stream);
-}
-
-/* ---- the beginning --------------------------------------------------------- */
-
-/* False: reset before we came. Nobody's words must not pass for those of a unix
- * socket's peer, which is believed what it forwards. */
-static bool
-read_addresses(struct client *c, int fd)
-{
-    struct sockaddr_storage own = {0};
-    socklen_t len = sizeof(c->peer_address);
-    socklen_t own_len = sizeof(own);
-    const struct sockaddr_in *in = (const void *)&c->peer_address;
-    const struct sockaddr_in6 *in6 = &c->peer_address;
-    unsigned port = 0;
-
-    if (getpeername(fd, (struct sockaddr *)&c->peer_address, &len) != 0)
-        return false;
-    (void)getsockname(fd, (struct sockaddr *)&own, &own_len);
-    if (in6->sin6_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &in->sin_addr, c->peer_ip, sizeof(c->peer_ip));
-        port = ntohs(in->sin_port);
-    } else if (in6->sin6_family == AF_INET6) {
-        (void)inet_ntop(
-            AF_INET6, &in6->sin6_addr, c->peer_ip, sizeof(c->peer_ip));
-        port = ntohs(in6->sin6_port);
-    }
-    (void)snprintf(c->peer, sizeof(c->peer),
-        in6->sin6_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
-        c->peer_ip[0] != 0 ? c->peer_ip : "unix", port);
-    if (own.ss_family == AF_INET)
-        c->origin.port = ntohs(((const struct sockaddr_in *)&own)->sin_port);
-    else if (own.ss_family == AF_INET6)
-        c->origin.port = ntohs(((const struct sockaddr_in6 *)&own)->sin6_port);
-    return true;
-}
-
-static bool
-open_stream(struct client *c, int fd)
-{
-    struct net_loop *net = c->env->backend.net;
-    struct err err = {0};
-    struct stream *stream =
-        tcp_stream_open(net, fd, &client_stream_events, c, &err);
-
-    if (stream != NULL && c->listener->tls)
-        stream = tls_stream_accept(net, stream, c->listener->tls_context,
-            &client_stream_events, c, &err);
-    c->stream = stream;
-    if (stream == NULL)
-        log_warn("connection refused", LOG_S("peer", c->peer), LOG_ERR(&err));
-    return stream != NULL;
-}
-
-static struct http_parser *
-new_parser(const struct client *c)
-{
-    const struct gate_limits *limits = limits_of(c);
-    struct http_limits http = http_limits_default;
-
-    http.head_max = (size_t)limits->header_size;
-    http.field_max = (size_t)limits->header_count;
-    return http_parser_new_request(&http);
-}
-
-static struct client *
-client_new(struct client_env *env, const struct generation_listener *listener)
-{
-    struct client *c = calloc(1, sizeof(*c));
-
-    if (c == NULL)
-        return NULL;
-    c->env = env;
-    c->id = ++env->next_id;
-    c->generation = generation_ref(env->current);
-    c->listener = listener;
-    c->end = "";
-    c->origin.peer = c->peer;
-    c->origin.peer_ip = c->peer_ip;
-    c->origin.peer_address = (const struct sockaddr *)&c->peer_address;
-    c->origin.is_tls = listener->tls;
-    deadline_init(&c->deadline, on_deadline, c);
-    list_add_last(&env->clients, &c->node);
-    env->count++;
-    return c;
-}
-
-void
-client_accept(struct client_env *env, int fd, const char *listen_address)
-{
-    const struct generation_listener *listener =
-        env->current == NULL
-            ? NULL
-            : generation_find_listener(env->current, listen_address);
-    struct client *c = listener == NULL ? NULL : client_new(env, listener);
-
-    if (c == NULL) {
-        (void)close(fd);
-        return;
-    }
-    c->listen_address = listen_address;
-    c->origin.listen_address = listen_address;
-    if (read_addresses(c, fd))
-        c->parser = new_parser(c);
-    if (c->parser == NULL)
-        (void)close(fd);
-    if (c->parser == NULL || !open_stream(c, fd)) {
-        client_free(c);
-        return;
-    }
-    client_enter(c, listener->tls ? CLIENT_HANDSHAKE : CLIENT_HEAD);
-    stream_resume(c->stream);
 }
 
 /* ---- all of them ------------------------------------------------------------ */

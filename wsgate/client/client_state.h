@@ -73,6 +73,12 @@ void client_enter(struct client *c, enum client_state state);
 void client_arm(struct client *c);
 /* May be called twice; the memory goes in on_closed. */
 void client_close(struct client *c, const char *reason);
+/* Frees, and tells the worker; nothing of it may be open any more. */
+void client_free(struct client *c);
+/* The deadline of its state passed; ctx is the client. */
+void client_on_deadline(void *ctx);
+/* Before a head no site is known: those of the listener's first one. */
+const struct gate_limits *client_limits(const struct client *c);
 /* The response is written whole (to the stream, maybe not to the wire). */
 void client_response_done(struct client *c);
 void client_resume_body(struct client *c);

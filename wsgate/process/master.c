@@ -9,14 +9,12 @@
 #include "shared/now.h"
 #include "shared/service.h"
 #include "wsgate/client/generation.h"
-#include "wsgate/process/bundle.h"
 #include "wsgate/process/cpu_share.h"
 #include "wsgate/process/ports.h"
+#include "wsgate/process/release.h"
 #include "wsgate/process/workforce.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +26,6 @@
 enum {
     COMMIT_TIMEOUT_MS = 30 * 1000, /* ours: then the reload is off */
     SIGNALS = 6
-};
-
-/* One configuration with all that workers need of it. */
-struct release {
-    uint64_t id;
-    struct generation *generation; /* ours: built to check it; has the config */
-    int bundle; /* sealed memfd */
-    int log_fd; /* access log; -1: off */
-    bool *ready; /* per worker slot, while pending */
 };
 
 struct master {
@@ -55,104 +44,6 @@ struct master {
     uv_timer_t watchdog;
     uv_signal_t signals[SIGNALS];
 };
-
-/* ---- a release --------------------------------------------------------------- */
-
-static const struct gate_config *
-config_of(const struct release *r)
-{
-    return r->generation->config;
-}
-
-static void
-release_free(struct release *r)
-{
-    if (r == NULL)
-        return;
-    generation_unref(r->generation);
-    if (r->bundle >= 0)
-        (void)close(r->bundle);
-    if (r->log_fd >= 0)
-        (void)close(r->log_fd);
-    free(r->ready);
-    free(r);
-}
-
-/* Builds what a worker will build, from the same bytes: a pair that does not
- * fit is found here, before anybody is told. */
-static bool
-try_to_build(struct release *r, struct gate_config *config, struct err *err)
-{
-    struct generation_builder *builder;
-    struct bundle *bundle = NULL;
-    enum generation_step step;
-
-    if (!bundle_open(fcntl(r->bundle, F_DUPFD_CLOEXEC, 0), &bundle, err)) {
-        gate_config_free(config);
-        return false;
-    }
-    builder = generation_build(config, r->id, NULL, bundle_get, bundle, err);
-    step = builder == NULL ? GENERATION_FAILED : GENERATION_AGAIN;
-    while (step == GENERATION_AGAIN)
-        step = generation_build_step(builder, now_wall(), &r->generation, err);
-    generation_builder_free(builder);
-    bundle_free(bundle);
-    return step == GENERATION_DONE;
-}
-
-static bool
-open_log(struct release *r, struct err *err)
-{
-    const char *path = config_of(r)->log.access;
-
-    if (path == NULL || strcmp(path, "off") == 0)
-        return true;
-    r->log_fd =
-        strcmp(path, "-") == 0
-            ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-            : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (r->log_fd < 0)
-        return err_sys(err, "access log %s", path);
-    return true;
-}
-
-static bool
-check_user(const struct gate_config *config, struct err *err)
-{
-    if (geteuid() != 0 || config->user == NULL ||
-        getpwnam(config->user) != NULL)
-        return true;
-    return err_set(
-        err, ERR_CONFIG, "user: '%s' is not known on this host", config->user);
-}
-
-static bool
-release_make(master_load *load, void *ctx, uint64_t id, struct release **out,
-    struct err *err)
-{
-    struct release *r = calloc(1, sizeof(*r));
-    struct gate_config *config = NULL;
-
-    if (r == NULL)
-        return err_memory(err);
-    r->id = id;
-    r->bundle = -1;
-    r->log_fd = -1;
-    if (!load(ctx, &config, err))
-        goto fail;
-    if (!check_user(config, err) ||
-        !bundle_write(config, id, &r->bundle, err)) {
-        gate_config_free(config);
-        goto fail;
-    }
-    if (!try_to_build(r, config, err) || !open_log(r, err))
-        goto fail;
-    *out = r;
-    return true;
-fail:
-    release_free(r);
-    return false;
-}
 
 bool
 master_check(master_load *load, void *ctx, struct err *err)
@@ -218,11 +109,11 @@ static void start_reload(struct master *m);
 static void
 say_ready(const struct master *m)
 {
-    service_ready("%zu sites, %d workers", config_of(m->current)->sites.count,
-        workforce_slots(m->force));
+    service_ready("%zu sites, %d workers",
+        release_config(m->current)->sites.count, workforce_slots(m->force));
     log_info(m->current->id == 1 ? "ready" : "reloaded",
         LOG_I("generation", m->current->id),
-        LOG_I("sites", config_of(m->current)->sites.count),
+        LOG_I("sites", release_config(m->current)->sites.count),
         LOG_I("workers", workforce_slots(m->force)));
 }
 
@@ -406,7 +297,8 @@ prepare(struct master *m, struct release **out, struct err *err)
         release_free(r);
         return err_memory(err);
     }
-    if (!ports_prepare(m->ports, config_of(r), slots, err)) {
+    if (!release_open_log(r, err) ||
+        !ports_prepare(m->ports, release_config(r), slots, err)) {
         release_free(r);
         return false;
     }
@@ -417,8 +309,8 @@ prepare(struct master *m, struct release **out, struct err *err)
 static void
 warn_fixed(const struct master *m)
 {
-    const struct gate_config *old = config_of(m->current);
-    const struct gate_config *new = config_of(m->pending);
+    const struct gate_config *old = release_config(m->current);
+    const struct gate_config *new = release_config(m->pending);
 
     if (old->workers != new->workers)
         log_warn("workers: changed, takes effect at the next start");
@@ -450,7 +342,7 @@ start_reload(struct master *m)
 /* ---- signals ------------------------------------------------------------------------ */
 
 static void
-reopen_log(struct master *m)
+rerelease_open_log(struct master *m)
 {
     struct err err = {0};
     int old;
@@ -459,7 +351,7 @@ reopen_log(struct master *m)
         return;
     old = m->current->log_fd;
     m->current->log_fd = -1;
-    if (!open_log(m->current, &err)) {
+    if (!release_open_log(m->current, &err)) {
         log_error("access log cannot be opened again", LOG_ERR(&err));
         m->current->log_fd = old;
         return;
@@ -475,7 +367,7 @@ static void
 stop(struct master *m)
 {
     int64_t deadline_ms =
-        m->current == NULL ? 0 : config_of(m->current)->drain.deadline_ms;
+        m->current == NULL ? 0 : release_config(m->current)->drain.deadline_ms;
 
     if (m->is_ending) { /* a second TERM */
         workforce_kill(m->force);
@@ -503,7 +395,7 @@ on_signal(uv_signal_t *handle, int number)
             start_reload(m);
         break;
     case SIGUSR1:
-        reopen_log(m);
+        rerelease_open_log(m);
         break;
     case SIGQUIT:
         m->is_ending = true;
@@ -592,19 +484,20 @@ master_start(struct master *m, struct err *err)
     if (!release_make(m->load, m->load_ctx, ++m->next_id, &r, err))
         return false;
     m->pending = r;
-    log_init("wsgate", (enum log_format)config_of(r)->log.format,
-        (enum log_level)config_of(r)->log.level);
+    log_init("wsgate", (enum log_format)release_config(r)->log.format,
+        (enum log_level)release_config(r)->log.level);
     raise_descriptor_limit();
-    slots =
-        config_of(r)->workers > 0 ? (int)config_of(r)->workers : cpu_share();
+    slots = release_config(r)->workers > 0 ? (int)release_config(r)->workers
+                                           : cpu_share();
     r->ready = calloc((size_t)slots, sizeof(*r->ready));
     m->ports = ports_new();
     if (r->ready == NULL || m->ports == NULL)
         return err_memory(err);
-    if (!ports_prepare(m->ports, config_of(r), slots, err))
+    if (!release_open_log(r, err) ||
+        !ports_prepare(m->ports, release_config(r), slots, err))
         return false;
-    m->force = workforce_new(
-        &m->loop, slots, worker_user(config_of(r)), &workforce_events, m, err);
+    m->force = workforce_new(&m->loop, slots, worker_user(release_config(r)),
+        &workforce_events, m, err);
     return m->force != NULL && workforce_start(m->force, err);
 }
 
