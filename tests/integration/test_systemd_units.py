@@ -141,8 +141,6 @@ def test_restart_turns_no_connection_away(machine):
         r"Connection refused|connect to server|timed out|reset", line)]
 
 
-@pytest.mark.xfail(strict=False, reason="a drain closes connections whose "
-                   "first request has not arrived yet")
 def test_restart_answers_every_request(machine):
     lines = visits(machine)
     assert set(lines) == {"200"}, lines
