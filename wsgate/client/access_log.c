@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -28,7 +29,8 @@ struct access_log {
     enum log_sink sink;
     enum log_format format;
     struct buf lines;
-    uint64_t dropped;
+    uint64_t lost_lines;
+    bool is_failing;
     bool is_torn; /* a line was cut off: the next one begins anew */
 };
 
@@ -180,7 +182,7 @@ access_log_write(struct access_log *log, const struct access_record *record)
         return;
     if (!add_record(log, record)) {
         log->lines.len = before; /* whole lines only */
-        log->dropped++;
+        log->lost_lines++;
     }
     if (log->lines.len > LOG_GATHER_MAX / 2)
         access_log_flush(log);
@@ -222,21 +224,45 @@ write_all(const struct access_log *log, struct span *left)
     return true;
 }
 
+/* Said when it starts and when it ends, in the daemon's own log. */
+static void
+note_outcome(struct access_log *log, bool is_written)
+{
+    if (is_written == !log->is_failing)
+        return;
+    log->is_failing = !is_written;
+    if (log->is_failing)
+        log_error("access log cannot be written, lines are lost",
+            LOG_S("error", strerror(errno)));
+    else
+        log_warn("access log is written again",
+            LOG_I("lost_lines", log->lost_lines));
+    if (is_written)
+        log->lost_lines = 0;
+}
+
+static uint64_t
+count_lines(struct span text)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        count += text.data[i] == '\n';
+    return count;
+}
+
 void
 access_log_flush(struct access_log *log)
 {
     struct span left = buf_span(&log->lines), newline = SPAN_LIT("\n");
     size_t all = left.len;
+    bool ok;
 
     if (all == 0)
         return;
-    if (log->is_torn && !write_all(log, &newline)) {
-        log->dropped++;
-    } else if (!write_all(log, &left)) {
-        log->dropped++;
-        log->is_torn = left.len < all;
-    } else {
-        log->is_torn = false;
-    }
+    ok = (!log->is_torn || write_all(log, &newline)) && write_all(log, &left);
+    log->is_torn = left.len > 0 && (log->is_torn || left.len < all);
+    log->lost_lines += count_lines(left);
+    note_outcome(log, ok);
     buf_clear(&log->lines);
 }

@@ -14,6 +14,7 @@
 enum {
     LINGER_MS = 2 * 1000, /* ours: for the peer's FIN after our last byte, so
                              that a reset does not eat our answer */
+    HANDSHAKE_LINES = 5, /* ours: log lines a second */
     FRESH_MS = 2 * 1000 /* ours: at a drain, for the first request of a
                            connection that has just come */
 };
@@ -249,6 +250,14 @@ reset_exchange(struct client *c)
     c->end = "";
 }
 
+/* Who does not read its answers is not asked for its next request: pipelining
+ * must not fill our memory. */
+static bool
+is_full(const struct client *c)
+{
+    return stream_queued(c->stream) > STREAM_HIGH_MARK;
+}
+
 /* Both sides complete? Then the next request, or the end. */
 static void
 client_advance(struct client *c)
@@ -271,7 +280,7 @@ client_advance(struct client *c)
     client_enter(c, CLIENT_IDLE);
     if (c->env->is_draining)
         client_linger(c);
-    else if (!c->in_data)
+    else if (!c->in_data && !is_full(c))
         stream_resume(c->stream); /* pipelined bytes come first */
 }
 
@@ -339,7 +348,7 @@ finish_request(struct client *c)
         client_enter(c, CLIENT_RESPONSE);
     exchange_finish(c->exchange);
     client_advance(c);
-    return c->state == CLIENT_IDLE;
+    return c->state == CLIENT_IDLE && !is_full(c);
 }
 
 static bool
@@ -403,6 +412,8 @@ data_head(struct client *c, struct span bytes)
 static size_t
 data_idle(struct client *c, struct span bytes)
 {
+    if (is_full(c))
+        return 0; /* on_drain() asks for it again */
     client_enter(c, CLIENT_HEAD);
     return data_head(c, bytes);
 }
@@ -473,7 +484,31 @@ on_drain(void *ctx)
     if (c->exchange != NULL) {
         client_arm(c);
         exchange_resume(c->exchange);
+    } else if (c->state == CLIENT_IDLE) {
+        stream_resume(c->stream);
     }
+}
+
+/* A scanner's thousands of failures are one line in a while, with their number:
+ * the journal is not theirs to fill. */
+static void
+log_handshake(struct client *c, const struct err *err)
+{
+    struct client_env *env = c->env;
+    int64_t second = now_boot_ms() / 1000;
+
+    if (second != env->handshake_second) {
+        env->handshake_second = second;
+        env->handshake_lines = 0;
+    }
+    if (env->handshake_lines == HANDSHAKE_LINES) {
+        env->handshakes_unsaid++;
+        return;
+    }
+    env->handshake_lines++;
+    log_info("TLS handshake failed", LOG_S("peer", c->peer), LOG_ERR(err),
+        LOG_I("others_unsaid", env->handshakes_unsaid));
+    env->handshakes_unsaid = 0;
 }
 
 static void
@@ -482,7 +517,7 @@ on_error(void *ctx, const struct err *err)
     struct client *c = ctx;
 
     if (c->state == CLIENT_HANDSHAKE)
-        log_info("TLS handshake failed", LOG_S("peer", c->peer), LOG_ERR(err));
+        log_handshake(c, err);
     else
         log_debug(
             "client connection failed", LOG_S("peer", c->peer), LOG_ERR(err));

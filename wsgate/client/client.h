@@ -24,6 +24,10 @@ struct client_env {
     size_t count;
     uint64_t next_id;
     bool is_draining;
+    int64_t
+        handshake_second; /* failed handshakes are logged so many a second */
+    unsigned handshake_lines;
+    unsigned handshakes_unsaid;
     void (*on_gone)(void *ctx); /* after each client's end: accept again, or
                                    exit when draining is done */
     void *ctx;

@@ -167,6 +167,20 @@ bind_error(const char *address, struct err *err)
     return err_sys(err, "listen %s", address);
 }
 
+/* A client that vanished without a word is noticed in two minutes: tunnels have
+ * no other deadline while they are silent. */
+static void
+keep_alive(int fd)
+{
+    int on = 1, idle_s = 60, interval_s = 15, count = 4;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    (void)setsockopt(
+        fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 /* Inherited by accepted sockets: no call per connection. */
 static void
 set_options(int fd, int family, bool share)
@@ -177,6 +191,7 @@ set_options(int fd, int family, bool share)
     if (family == AF_UNIX)
         return;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    keep_alive(fd);
     if (share)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (family == AF_INET6)
@@ -294,6 +309,7 @@ listener_open(const char *address, const char *mode, int slots,
     if (inherited >= 0) {
         made.is_inherited = true;
         made.fds[made.fd_count++] = inherited;
+        keep_alive(inherited);
         log_info("listening on an inherited socket", LOG_S("listen", address));
         *out = made;
         return true;

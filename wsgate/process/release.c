@@ -66,7 +66,8 @@ release_open_log(struct release *r, struct err *err)
     r->log_fd =
         strcmp(path, "-") == 0
             ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-            : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+            : open(path, /* a FIFO without a reader is an error, no wait */
+                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
     if (r->log_fd < 0)
         return err_sys(err, "access log %s", path);
     return true;

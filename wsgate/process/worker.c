@@ -13,6 +13,7 @@
 #include "wsgate/process/bundle.h"
 #include "wsgate/process/channel.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum {
     BUILD_SLICE_MS = 5, /* ours: a loop turn stays short */
     STAPLE_TICK_MS = 10 * 1000, /* slow net under inotify */
     RESERVED_FDS = 64,
+    SPARE_FDS = 8,
     SPOOLS_MAX = 8 /* spool folders over a worker's life */
 };
 
@@ -54,6 +56,8 @@ struct worker {
     struct worker_spool spools[SPOOLS_MAX];
     size_t spool_count;
     int log_fd; /* of the access log; -1: none yet */
+    int spare[SPARE_FDS]; /* closed while the master's messages are read: they
+                             bring descriptors even when we have no more */
     int exit_code;
 };
 
@@ -213,18 +217,21 @@ take_bundle(struct worker *w, struct channel_message *m)
     (void)uv_idle_start(&w->build_idle, on_build_turn);
 }
 
+/* Each tunnel has two descriptors. */
 static size_t
 connection_limit(const struct gate_config *config)
 {
     struct rlimit limit = {0};
+    size_t fits = RESERVED_FDS / 4, wanted = (size_t)config->max_connections;
 
-    if (config->max_connections > 0)
-        return (size_t)config->max_connections;
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    /* Each tunnel has two descriptors. */
-    return limit.rlim_cur > 2 * RESERVED_FDS
-               ? (size_t)(limit.rlim_cur - RESERVED_FDS) / 2
-               : RESERVED_FDS;
+    if (limit.rlim_cur > 2 * RESERVED_FDS)
+        fits = (size_t)(limit.rlim_cur - RESERVED_FDS) / 2;
+    if (wanted > fits)
+        log_warn("max_connections is more than the descriptor limit allows",
+            LOG_I("max_connections", wanted), LOG_I("taken", fits),
+            LOG_I("descriptors", limit.rlim_cur));
+    return wanted > 0 && wanted < fits ? wanted : fits;
 }
 
 static void
@@ -376,6 +383,24 @@ take_message(struct worker *w, struct channel_message *m)
 }
 
 static void
+hold_spares(struct worker *w)
+{
+    for (int i = 0; i < SPARE_FDS; i++)
+        if (w->spare[i] < 0)
+            w->spare[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+free_spares(struct worker *w)
+{
+    for (int i = 0; i < SPARE_FDS; i++) {
+        if (w->spare[i] >= 0)
+            (void)close(w->spare[i]);
+        w->spare[i] = -1;
+    }
+}
+
+static void
 on_channel(uv_poll_t *poll, int status, int events)
 {
     struct worker *w = poll->data;
@@ -384,10 +409,12 @@ on_channel(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
+    free_spares(w);
     while ((got = channel_receive(w->channel, &m)) == CHANNEL_GOT_ONE) {
         take_message(w, &m);
         channel_close_fds(&m);
     }
+    hold_spares(w);
     if (got == CHANNEL_GOT_END) {
         /* The master is gone: nobody would hand our listeners on. */
         w->exit_code = 1;
@@ -445,6 +472,8 @@ static bool
 worker_init(struct worker *w, int channel, struct err *err)
 {
     *w = (struct worker){.channel = channel, .log_fd = -1};
+    memset(w->spare, 0xff, sizeof(w->spare)); /* all -1 */
+    hold_spares(w);
     client_env_init(&w->env);
     if (uv_loop_init(&w->loop) != 0 || !net_loop_init(&w->net, &w->loop, err) ||
         uv_poll_init(&w->loop, &w->channel_poll, channel) != 0)
@@ -499,6 +528,7 @@ worker_fini(struct worker *w)
         staple_set_free(w->spools[i].set);
         free(w->spools[i].path);
     }
+    free_spares(w);
     net_loop_fini(&w->net);
     (void)uv_loop_close(&w->loop);
 }

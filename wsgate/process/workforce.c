@@ -392,7 +392,10 @@ lose(struct slot *s)
 static void
 log_death(const struct slot *s, int status)
 {
-    if (s->force->is_ending && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    bool is_asked = WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
+                                        : WEXITSTATUS(status) == 0;
+
+    if (s->force->is_ending && is_asked)
         return;
     if (WIFSIGNALED(status))
         log_error("worker died", LOG_I("pid", s->pid),
