@@ -295,22 +295,44 @@ start_spread(const struct target *target, int64_t now)
     return share(min_of(START_SPREAD_S, r / 8), target->jitter);
 }
 
+/* What a plan was made for is still there. A revoked one whose staple is not
+ * wanted has its answer without bytes. */
+static bool
+has_answer(const struct target *target, int64_t now)
+{
+    const struct target_state *state = &target->state;
+
+    return left(state, now) > 0 &&
+           (state->has_staple ||
+               (state->status == OCSP_CERT_REVOKED &&
+                   target->rule.on_revoked != ON_REVOKED_PUBLISH));
+}
+
+static bool
+has_failed(const struct target_state *state)
+{
+    enum verdict_class class = verdict_class(state->last_verdict);
+
+    return class != VERDICT_CLASS_NONE && class != VERDICT_CLASS_ACCEPTED;
+}
+
+/* Without a staple only a responder that failed is spared: of one that answered
+ * the bytes are lost, and no plan was made for that. */
 int64_t
 schedule_at_start(const struct target *target,
     const struct schedule_limits *limits, int64_t now)
 {
     const struct target_state *state = &target->state;
-    /* A revoked one has no staple and still an answer. */
-    bool is_live = left(state, now) > 0 &&
-                   (state->has_staple || state->status == OCSP_CERT_REVOKED);
+    bool is_answered = has_answer(target, now);
     int64_t due = now;
 
-    if (is_live)
+    if (is_answered)
         due = remembered(target, limits, now);
-    if (is_live && due <= now)
+    if (is_answered && due <= now)
         due = now + start_spread(target, now);
     /* A daemon that restarts all the time must not ask all the time. */
-    if (state->last_attempt > 0 && state->last_attempt <= now)
+    if ((is_answered || has_failed(state)) && state->last_attempt > 0 &&
+        state->last_attempt <= now)
         due = max_of(due, state->last_attempt + limits->min_interval_s);
     return max_of(due, now);
 }

@@ -24,7 +24,8 @@ int64_t schedule_after_success(const struct target *target,
  */
 int64_t schedule_after_failure(const struct target *target,
     const struct schedule_limits *limits, int64_t now, double random);
-/* At start: nothing known -> now; else what the state says, spread. */
+/* At start: no staple -> now, but min_interval after a failure; else what the
+ * state says, spread. */
 int64_t schedule_at_start(const struct target *target,
     const struct schedule_limits *limits, int64_t now);
 /* When the .der must leave the spool: life_end - min(60 s, W/20). */

@@ -134,6 +134,50 @@ def test_what_lies_in_the_spool_is_verified_at_start(world, make):
         wait_until(lambda: world.der(leaf) is None, "the removal")
 
 
+@pytest.mark.short
+@pytest.mark.row("ocsp: cached copy re-verified at load")
+@pytest.mark.parametrize("damage", [
+    lambda leaf, der: None,
+    lambda leaf, der: b"",
+    lambda leaf, der: b"noise",
+    lambda leaf, der: der[:40],
+    lambda leaf, der: Response([Single(serial=7)]).write(leaf),
+], ids=["gone", "empty", "junk", "truncated", "foreign"])
+def test_a_start_without_a_usable_staple_asks_at_once(world, damage):
+    """Whatever the side file remembers: its plan was for a staple."""
+    leaf = world.leaf()
+    fresh(world, leaf)
+    config = world.config(leaf)
+    with world.daemon(config):
+        staple = world.wait_staple(leaf)
+    bytes_now = damage(leaf, staple)
+    world.der_path(leaf).unlink()
+    if bytes_now is not None:
+        world.der_path(leaf).write_bytes(bytes_now)
+    with world.daemon(config) as daemon:
+        world.wait_staple(leaf, staple, timeout=15)
+        assert bool(daemon.matches("staple in the spool refused")) == \
+            (bytes_now is not None)
+
+
+def test_a_start_without_a_staple_spares_a_responder_that_failed(world):
+    leaf = world.leaf()
+    world.responder.serve(Answer(code=500), leaf)
+    config = world.config(leaf, fetch={"min_interval": "1h"})
+    with world.daemon(config):
+        wait_until(lambda: world.meta(leaf).get("failures", 0) > 0,
+                   "a failure")
+    before = world.responder.count(leaf)
+    with world.daemon(config) as daemon:
+        daemon.wait_log("started")
+        world.clock.set(50)          # no jump; several turns of the daemon
+        other = world.leaf("other.example.org")
+        world.config(leaf, other, fetch={"min_interval": "1h"})
+        daemon.send(signal.SIGHUP)
+        world.wait_staple(other)
+        assert world.responder.count(leaf) == before
+
+
 @pytest.mark.row("ocsp: survives restart")
 def test_a_valid_staple_without_its_side_file_is_kept(world):
     leaf = world.leaf()

@@ -268,26 +268,47 @@ static const struct {
     int64_t next_attempt;
     int64_t last_attempt;
     int64_t due;
+    enum verdict last_verdict; /* NONE: it was accepted */
+    int on_revoked;
 } start[] = {
-    {"nothing in the spool: now", false, false, false, H, 5 * H, 0, H},
-    {"but not a minute after the last try", false, false, false, H, 5 * H,
-        H - 10, H + 50},
+    {"nothing in the spool: now", false, false, false, H, 5 * H, 0, H,
+        VERDICT_NONE, 0},
+    {"but not a minute after a try that failed", false, false, false, H, 5 * H,
+        H - 10, H + 50, .last_verdict = VERDICT_CONNECT},
+    {"nor after a response that was refused", false, false, false, H, 5 * H,
+        H - 10, H + 50, .last_verdict = VERDICT_BAD_SIGNATURE},
+    {"a try that worked does not delay it", false, false, false, H, 5 * H,
+        H - 10, H, VERDICT_NONE, 0},
+    {"not even as a live process remembers it", false, false, false, H, 5 * H,
+        H - 10, H, .last_verdict = VERDICT_UNCHANGED},
     {"a last try in the future is a wrong clock", false, false, false, H, 5 * H,
-        2 * H, H},
-    {"the side file's plan holds", true, false, false, H, 5 * H, 0, 5 * H},
+        2 * H, H, .last_verdict = VERDICT_CONNECT},
+    {"a staple that is overdue, a minute after the last try", true, false, true,
+        90 * H, 85 * H, 90 * H - 10, 90 * H + 50, VERDICT_NONE, 0},
+    {"the side file's plan holds", true, false, false, H, 5 * H, 0, 5 * H,
+        VERDICT_NONE, 0},
     {"without a plan: half-life, capped by the probe", true, false, false, H, 0,
-        0, 13 * H},
-    {"without a plan: half-life", true, false, false, 80 * H, 0, 0, 84 * H},
-    {"a plan beyond the probe is cut", true, false, false, H, 6 * D, 0, 13 * H},
-    {"must-staple: within an hour", true, false, true, H, 5 * H, 0, 2 * H},
+        0, 13 * H, VERDICT_NONE, 0},
+    {"without a plan: half-life", true, false, false, 80 * H, 0, 0, 84 * H,
+        VERDICT_NONE, 0},
+    {"a plan beyond the probe is cut", true, false, false, H, 6 * D, 0, 13 * H,
+        VERDICT_NONE, 0},
+    {"must-staple: within an hour", true, false, true, H, 5 * H, 0, 2 * H,
+        VERDICT_NONE, 0},
     {"overdue: spread over ten minutes", true, false, false, 90 * H, 85 * H, 0,
-        90 * H + 5 * MIN},
-    {"overdue must-staple: now", true, false, true, 90 * H, 85 * H, 0, 90 * H},
+        90 * H + 5 * MIN, VERDICT_NONE, 0},
+    {"overdue must-staple: now", true, false, true, 90 * H, 85 * H, 0, 90 * H,
+        VERDICT_NONE, 0},
     {"overdue with little left: now", true, false, false, 6 * D, 85 * H, 0,
-        6 * D},
-    {"expired: now", true, false, false, 8 * D, 9 * D, 0, 8 * D},
+        6 * D, VERDICT_NONE, 0},
+    {"expired: now", true, false, false, 8 * D, 9 * D, 0, 8 * D, VERDICT_NONE,
+        0},
     {"revoked and withdrawn: the plan holds", false, true, false, H, 5 * H, 0,
-        5 * H},
+        5 * H, VERDICT_NONE, 0},
+    {"revoked and to be published, but lost: now", false, true, false, H, 5 * H,
+        0, H, .on_revoked = ON_REVOKED_PUBLISH},
+    {"revoked and published: the plan holds", true, true, false, H, 5 * H, 0,
+        5 * H, .on_revoked = ON_REVOKED_PUBLISH},
 };
 
 START_TEST(schedule_at_start_follows_the_table)
@@ -304,6 +325,8 @@ START_TEST(schedule_at_start_follows_the_table)
         target.state.next_attempt = T + start[_i].next_attempt;
     if (start[_i].last_attempt != 0)
         target.state.last_attempt = T + start[_i].last_attempt;
+    target.state.last_verdict = start[_i].last_verdict;
+    target.rule.on_revoked = start[_i].on_revoked;
     due = schedule_at_start(&target, &usual, T + start[_i].now) - T;
     ck_assert_msg(due == start[_i].due, "%s: %lld instead of %lld",
         start[_i].rule, (long long)due, (long long)start[_i].due);
