@@ -91,7 +91,9 @@ bool care_is_live(const struct care *care, int64_t now);
 
 /* Lasting states are logged when they begin, hourly, and when they end. */
 void care_log_alert(struct care *care, int64_t now);
-/* Once, when a certificate comes under care or its mode changes. */
+/* Once, when a certificate comes under care. */
 void care_log_mode(const struct care *care);
+/* Once, when its mode changes. */
+void care_log_new_mode(const struct care *care, enum target_mode old);
 
 #endif

@@ -187,3 +187,14 @@ care_log_mode(const struct care *care)
         return;
     }
 }
+
+void
+care_log_new_mode(const struct care *care, enum target_mode old)
+{
+    if (old == TARGET_EXPIRED && care->target->mode == TARGET_OCSP)
+        log_warn("certificate is in date again: asked about as before",
+            LOG_S("target", care->target->label),
+            LOG_S("path", care->target->path));
+    else
+        care_log_mode(care);
+}

@@ -230,7 +230,7 @@ update_care(
     if (!care_adopt(care, found))
         return;
     if (care->target->mode != old_mode)
-        care_log_mode(care);
+        care_log_new_mode(care, old_mode);
     if (care->pending == CARE_WRITE_META && care->writing == 0)
         load_care(c, care, now);
     care->target->state.next_attempt = now;

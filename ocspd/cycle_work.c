@@ -302,16 +302,20 @@ start_due(struct cycle *c, int64_t now)
 
 /* ---- what time does to a care ------------------------------------------- */
 
+/* The certificate ended, or only seemed to: the clock was wrong for a while. */
 static void
-leave_expired(struct care *care, int64_t now)
+judge_mode(struct cycle *c, struct care *care, int64_t now)
 {
-    if (care->target->mode != TARGET_OCSP || care->target->not_after > now)
+    enum target_mode old = care->target->mode;
+
+    if (!target_judge_time(care->target, now))
         return;
     round_cancel(care->round);
     care->round = NULL;
     care->target->is_busy = false;
-    care->target->mode = TARGET_EXPIRED;
-    care_log_mode(care);
+    care_log_new_mode(care, old);
+    care->target->state.next_attempt =
+        schedule_at_start(care->target, &c->limits, now);
 }
 
 /* Bytes that wait for the disk stay: they are newer than what is removed. */
@@ -413,7 +417,7 @@ cycle_work(struct cycle *c, int64_t now)
 
     HASH_ITER(hh, c->cares, care, next)
     {
-        leave_expired(care, now);
+        judge_mode(c, care, now);
         tend_spool(c, care, now);
         care_log_alert(care, now);
         if (care->gone_at != 0)

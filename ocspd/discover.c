@@ -193,18 +193,6 @@ set_urls(struct target *target, struct candidate *c)
     return target->url_count == 1;
 }
 
-static enum target_mode
-choose_mode(const struct target *target, const struct candidate *c)
-{
-    if (c->rule.responder != NULL && c->rule.responder[0] == '\0')
-        return TARGET_DISABLED;
-    if (target->not_after <= c->run->now)
-        return TARGET_EXPIRED;
-    if (target->url_count == 0)
-        return TARGET_NO_URL;
-    return target->issuer == NULL ? TARGET_NO_ISSUER : TARGET_OCSP;
-}
-
 static bool
 fill_target(struct target *target, struct candidate *c, struct err *err)
 {
@@ -222,7 +210,7 @@ fill_target(struct target *target, struct candidate *c, struct err *err)
     if (target->issuer != NULL &&
         !cert_ids_make(c->chain.leaf, target->issuer->cert, &target->ids, err))
         return false;
-    target->mode = choose_mode(target, c);
+    target_choose_mode(target, c->run->now);
     return true;
 }
 

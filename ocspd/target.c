@@ -41,6 +41,33 @@ target_free(struct target *target)
     free(target);
 }
 
+void
+target_choose_mode(struct target *target, int64_t now)
+{
+    if (target->rule.responder != NULL && target->rule.responder[0] == '\0')
+        target->mode = TARGET_DISABLED;
+    else if (target->not_after <= now)
+        target->mode = TARGET_EXPIRED;
+    else if (target->url_count == 0)
+        target->mode = TARGET_NO_URL;
+    else
+        target->mode = target->issuer == NULL ? TARGET_NO_ISSUER : TARGET_OCSP;
+}
+
+/* Anything but the end stays as it was found: a target that is gone may have
+ * another rule by now. */
+bool
+target_judge_time(struct target *target, int64_t now)
+{
+    enum target_mode old = target->mode;
+    bool was_over = old == TARGET_EXPIRED;
+
+    if (old == TARGET_DISABLED || was_over == (target->not_after <= now))
+        return false;
+    target_choose_mode(target, now);
+    return target->mode != old;
+}
+
 const char *
 target_mode_word(enum target_mode mode)
 {

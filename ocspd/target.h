@@ -80,6 +80,13 @@ struct target {
 struct issuer *issuer_ref(struct issuer *issuer);
 void issuer_unref(struct issuer *issuer);
 void target_free(struct target *target);
+/* From the rule, the end, the URLs and the issuer. */
+void target_choose_mode(struct target *target, int64_t now);
+/*
+ * The time alone changed: a certificate that ends becomes TARGET_EXPIRED, and
+ * with a clock set back it is what it was. Answers whether the mode changed.
+ */
+bool target_judge_time(struct target *target, int64_t now);
 /* Word for logs and status: "ocsp" "none" "expired" "no-issuer" "disabled". */
 const char *target_mode_word(enum target_mode mode);
 

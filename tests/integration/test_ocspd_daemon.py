@@ -284,6 +284,44 @@ def test_a_revocation_is_remembered_against_a_stale_good(world):
     assert world.der(leaf)
 
 
+# ---- the clock jumps -----------------------------------------------------------------------
+
+YEAR = 365 * 24 * HOUR
+
+
+def scanned(daemon):
+    """No look at the certificates is under way any more."""
+    mark = daemon.mark
+    daemon.send(signal.SIGHUP)
+    daemon.wait_log("configuration loaded", since=mark)
+
+
+def test_a_certificate_that_seemed_expired_is_asked_about_again(world):
+    leaf = world.leaf()
+    staple = fresh(world, leaf)
+    with world.daemon(world.config(leaf)) as daemon:
+        world.wait_staple(leaf, staple)
+        world.clock.set(YEAR)
+        daemon.wait_log("certificate expired")
+        wait_until(lambda: world.der(leaf) is None, "the removal")
+        scanned(daemon)
+        world.clock.set(0)
+        world.wait_staple(leaf, staple, timeout=15)
+        assert len(daemon.matches("certificate is in date again")) == 1
+        assert len(daemon.matches("certificate expired")) == 1
+
+
+def test_a_certificate_found_during_the_jump_is_asked_about_after_it(world):
+    leaf = world.leaf()
+    world.clock.set(YEAR)
+    with world.daemon(world.config(leaf)) as daemon:
+        daemon.wait_log("certificate expired")
+        scanned(daemon)
+        assert world.responder.count(leaf) == 0
+        world.clock.set(0)
+        world.wait_staple(leaf, timeout=15)
+
+
 # ---- certificates come and go ---------------------------------------------------------------
 
 @pytest.mark.short

@@ -380,6 +380,39 @@ START_TEST(another_configuration_asks_anew)
 }
 END_TEST
 
+/* ---- the clock ---------------------------------------------------------- */
+
+START_TEST(a_mode_follows_the_clock_both_ways)
+{
+    struct target *target = care->target;
+    int64_t end = target->not_after;
+
+    target->mode = (enum target_mode)_i;
+    if (_i == TARGET_NO_URL)
+        target->url_count = 0;
+    if (_i == TARGET_NO_ISSUER) {
+        issuer_unref(target->issuer);
+        target->issuer = NULL;
+    }
+    ck_assert(!target_judge_time(target, end - 1));
+    ck_assert(target_judge_time(target, end));
+    ck_assert_int_eq(target->mode, TARGET_EXPIRED);
+    ck_assert(!target_judge_time(target, end + 1));
+    ck_assert(target_judge_time(target, end - 1));
+    ck_assert_int_eq(target->mode, _i);
+    if (_i == TARGET_NO_URL)
+        target->url_count = 2;
+}
+END_TEST
+
+START_TEST(what_is_not_asked_about_has_no_end)
+{
+    care->target->mode = TARGET_DISABLED;
+    ck_assert(!target_judge_time(care->target, care->target->not_after));
+    ck_assert_int_eq(care->target->mode, TARGET_DISABLED);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -404,6 +437,11 @@ main(void)
     tcase_add_test(t, a_failure_keeps_what_is_known);
     tcase_add_test(t, found_again_as_it_was_changes_nothing);
     tcase_add_loop_test(t, another_configuration_asks_anew, 0, 5);
+    tcase_add_test(t, what_is_not_asked_about_has_no_end);
+    for (int i = TARGET_OCSP; i <= TARGET_NO_ISSUER; i++)
+        if (i != TARGET_EXPIRED)
+            tcase_add_loop_test(
+                t, a_mode_follows_the_clock_both_ways, i, i + 1);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
