@@ -180,10 +180,45 @@ START_TEST(relay_delivers_what_came_before_an_error)
     ck_assert(!w.client->is_closed);
     fake_stream_feed(w.client, SPAN_LIT("to nobody"));
     fake_stream_sends(w.client, 10);
-    fake_stream_feed_eof(w.client);
     finish(RELAY_END_BACKEND_ERROR);
     ck_assert_str_eq(w.result.err.text, "connection reset");
-    ck_assert_uint_eq(w.result.from_client, 9);
+    ck_assert_uint_eq(w.result.from_client, 0);
+}
+END_TEST
+
+START_TEST(relay_reads_nothing_for_a_side_that_is_gone)
+{
+    start(60000, SPAN_EMPTY, SPAN_EMPTY);
+    w.backend->holds_output = true;
+    fake_stream_feed(w.client, SPAN_LIT("last words"));
+    fake_stream_feed_error(w.client, "connection reset");
+    ck_assert(w.backend->is_paused);
+    fake_stream_feed(w.backend, SPAN_LIT("to nobody"));
+    ck_assert_uint_eq(w.backend->incoming.len, 9);
+    ck_assert(!w.backend->is_closed);
+    fake_stream_sends(w.backend, 10);
+    finish(RELAY_END_CLIENT_ERROR);
+    ck_assert_uint_eq(w.result.from_backend, 0);
+}
+END_TEST
+
+START_TEST(relay_frees_the_backend_of_a_dead_client_at_once)
+{
+    start(60000, SPAN_EMPTY, SPAN_EMPTY);
+    fake_stream_feed_error(w.client, "connection reset");
+    finish(RELAY_END_CLIENT_ERROR);
+}
+END_TEST
+
+START_TEST(relay_waits_for_the_output_behind_an_error_but_not_for_ever)
+{
+    start(1, SPAN_EMPTY, SPAN_EMPTY);
+    w.backend->holds_output = true;
+    fake_stream_feed(w.client, SPAN_LIT("last words"));
+    fake_stream_feed_error(w.client, "connection reset");
+    while (!w.backend->is_closed)
+        (void)uv_run(&w.uv, UV_RUN_ONCE);
+    finish(RELAY_END_CLIENT_ERROR);
 }
 END_TEST
 
@@ -242,6 +277,10 @@ main(void)
     tcase_add_test(tc, relay_pauses_the_source_of_a_slow_reader);
     tcase_add_test(tc, relay_starts_paused_behind_a_large_rest);
     tcase_add_test(tc, relay_delivers_what_came_before_an_error);
+    tcase_add_test(tc, relay_reads_nothing_for_a_side_that_is_gone);
+    tcase_add_test(tc, relay_frees_the_backend_of_a_dead_client_at_once);
+    tcase_add_test(
+        tc, relay_waits_for_the_output_behind_an_error_but_not_for_ever);
     tcase_add_test(tc, relay_ends_when_a_half_closed_side_breaks);
     tcase_add_test(tc, relay_survives_errors_on_both_sides);
     tcase_add_test(tc, relay_cuts_a_side_that_lingers);

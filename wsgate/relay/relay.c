@@ -12,8 +12,8 @@ struct side {
     struct side *peer;
     struct stream *stream; /* owned */
     enum relay_side which;
-    uint64_t bytes; /* received from it */
-    bool is_over; /* it sends no more: EOF or error */
+    uint64_t bytes; /* passed on from it */
+    bool is_over; /* nothing more is taken from it: EOF or error of a side */
     bool is_ended; /* all that we had for it is sent */
     bool is_closing;
     bool is_closed;
@@ -80,28 +80,23 @@ set_reason(struct relay *r, enum relay_end end)
 static void
 close_when_done(struct side *side)
 {
-    if (side->is_closing)
+    if (side->is_closing || !side->is_over || !side->peer->is_over)
         return;
-    if (stream_queued(side->stream) == 0)
-        side->is_ended = true;
-    if (side->is_over && side->peer->is_over && side->is_ended)
+    if (side->is_ended || stream_queued(side->stream) == 0)
         close_side(side);
 }
 
 static void
-both_over(struct relay *r)
+arm_linger(struct relay *r)
 {
-    r->sides[RELAY_CLIENT].is_over = true;
-    r->sides[RELAY_BACKEND].is_over = true;
-    close_when_done(&r->sides[RELAY_CLIENT]);
-    close_when_done(&r->sides[RELAY_BACKEND]);
+    if (r->linger.at_ms == 0)
+        deadline_arm(&r->net->deadlines, &r->linger, r->settings.linger_ms);
 }
 
 /* `side` sends no more: the other learns it behind the last byte. */
 static void
 side_over(struct side *side)
 {
-    struct relay *r = side->relay;
     struct side *peer = side->peer;
 
     if (side->is_over)
@@ -109,10 +104,9 @@ side_over(struct side *side)
     side->is_over = true;
     if (!peer->is_closing)
         stream_end(peer->stream);
-    if (peer->is_over)
-        both_over(r);
-    else
-        deadline_arm(&r->net->deadlines, &r->linger, r->settings.linger_ms);
+    arm_linger(side->relay);
+    close_when_done(side);
+    close_when_done(peer);
 }
 
 static size_t
@@ -121,9 +115,9 @@ on_data(void *ctx, struct span bytes)
     struct side *side = ctx;
     struct side *peer = side->peer;
 
-    side->bytes += bytes.len;
     if (peer->is_closing)
         return bytes.len; /* nobody is left to read it */
+    side->bytes += bytes.len;
     stream_write(peer->stream, bytes);
     if (stream_queued(peer->stream) > STREAM_HIGH_MARK)
         stream_pause(side->stream);
@@ -150,11 +144,13 @@ on_drain(void *ctx)
         stream_resume(side->peer->stream);
 }
 
-/* The other side still gets what came before, within the linger time. */
+/* The other side still gets what came before, within the linger time. Nothing
+ * more is read from it: whatever it sends, nobody would get. */
 static void
 on_error(void *ctx, const struct err *err)
 {
     struct side *side = ctx;
+    struct side *peer = side->peer;
     struct relay *r = side->relay;
 
     if (!r->has_reason)
@@ -162,12 +158,14 @@ on_error(void *ctx, const struct err *err)
     set_reason(r, side->which == RELAY_CLIENT ? RELAY_END_CLIENT_ERROR
                                               : RELAY_END_BACKEND_ERROR);
     close_side(side);
-    if (!side->peer->is_closing)
-        stream_resume(side->peer->stream); /* may have waited for us */
-    if (side->is_over)
-        both_over(r); /* half-closed before: what the peer sends is lost */
-    else
-        side_over(side);
+    side->is_over = true;
+    peer->is_over = true;
+    if (peer->is_closing)
+        return;
+    stream_pause(peer->stream);
+    stream_end(peer->stream);
+    arm_linger(r);
+    close_when_done(peer);
 }
 
 static void
