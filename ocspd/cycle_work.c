@@ -162,6 +162,26 @@ cycle_write(
     submit_pending(c, care);
 }
 
+/* A certificate that came back meanwhile took files for its staple that were
+ * on their way out. Bytes of its own follow behind. */
+static void
+lose_retired(struct cycle *c, const char *fp)
+{
+    struct care *care = NULL;
+
+    HASH_FIND(hh, c->cares, fp, strlen(fp), care);
+    if (care == NULL)
+        return;
+    care->target->state.has_staple = false;
+    if (care->pending == CARE_WRITE_STORE)
+        return;
+    log_info("certificate came back while its spool files went, asking anew",
+        LOG_S("target", care->target->label), LOG_S("fp", fp));
+    care->target->state.der_sha256[0] = '\0';
+    care->target->state.next_attempt = now_wall();
+    c->want_tick = true;
+}
+
 static void
 on_retired(
     void *ctx, const char *fp, bool ok, bool changed, const struct err *err)
@@ -170,6 +190,7 @@ on_retired(
 
     (void)changed;
     c->writing--;
+    lose_retired(c, fp);
     if (ok)
         log_debug("spool files removed", LOG_S("fp", fp));
     else
@@ -394,6 +415,8 @@ retire_gone(struct cycle *c, struct care *care)
 {
     int64_t now_ms = now_boot_ms();
 
+    if (care->writing > 0)
+        return; /* the answers are this one's, not its successor's */
     if (care->gone_look_ms > now_ms) {
         cycle_wake_ms(c, care->gone_look_ms);
         return;
