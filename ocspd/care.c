@@ -303,12 +303,14 @@ care_adopt(struct care *care, struct target *found)
 static bool
 is_held(const struct care *care, const struct round_result *result)
 {
-    int64_t end = care->pending == CARE_WRITE_STORE ? care->pending_life_end
-                                                    : care->spooled_life_end;
+    bool is_pending = care->pending == CARE_WRITE_STORE;
+    int64_t this_update =
+        is_pending ? care->pending_this_update : care->spooled_this_update;
+    int64_t end = is_pending ? care->pending_life_end : care->spooled_life_end;
 
     return result->verdict == VERDICT_UNCHANGED &&
-           (care->target->state.has_staple ||
-               care->pending == CARE_WRITE_STORE) &&
+           (care->target->state.has_staple || is_pending) &&
+           result->checked.single.this_update == this_update &&
            result->checked.life_end <= end;
 }
 

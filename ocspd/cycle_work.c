@@ -137,28 +137,57 @@ submit_pending(struct cycle *c, struct care *care)
     submit(c, care, want, buf_span(&care->pending_der));
 }
 
+/* No memory to keep the bytes: fetched again soon. What was there serves on,
+ * and what waited for the disk still waits. */
+static void
+lose_bytes(struct care *care)
+{
+    struct target_state *state = &care->target->state;
+
+    log_error("no memory to keep a response, asking again soon",
+        LOG_S("target", care->target->label), LOG_S("fp", care->target->fp));
+    state->der_sha256[0] = '\0'; /* no word about bytes that are not there */
+    state->next_attempt = now_wall() + ROUND_RETRY_S;
+}
+
+static bool
+keep_bytes(struct care *care, struct span der)
+{
+    struct buf copy;
+
+    buf_init(&copy, OCSP_RESPONSE_MAX);
+    if (!buf_add(&copy, der)) {
+        buf_fini(&copy);
+        return false;
+    }
+    buf_fini(&care->pending_der);
+    care->pending_der = copy;
+    care->pending_this_update = care->target->state.this_update;
+    care->pending_life_end = care->target->state.life_end;
+    return true;
+}
+
 /* The bytes stay in memory until the disk has them: a response that was
  * fetched is never lost to a full disk. */
 void
 cycle_write(
     struct cycle *c, struct care *care, enum care_write kind, struct span der)
 {
-    const struct target_state *state = &care->target->state;
-
     if (kind == CARE_WRITE_META) {
         submit(c, care, (struct writing){.kind = kind}, SPAN_EMPTY);
         return;
     }
+    if (kind == CARE_WRITE_STORE && !keep_bytes(care, der)) {
+        lose_bytes(care);
+        return;
+    }
+    if (kind == CARE_WRITE_REMOVE) {
+        buf_clear(&care->pending_der);
+        care->pending_this_update = 0;
+        care->pending_life_end = 0;
+    }
     care->pending = kind;
     care->generation++;
-    buf_clear(&care->pending_der);
-    care->pending_this_update = 0;
-    care->pending_life_end = 0;
-    if (kind == CARE_WRITE_STORE) {
-        (void)buf_add(&care->pending_der, der);
-        care->pending_this_update = state->this_update;
-        care->pending_life_end = state->life_end;
-    }
     submit_pending(c, care);
 }
 

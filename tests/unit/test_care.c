@@ -274,6 +274,22 @@ START_TEST(unchanged_is_stored_when_the_staple_is_lost)
 }
 END_TEST
 
+/* The newest could not be kept for lack of memory; an older one serves. */
+START_TEST(unchanged_is_stored_when_the_spool_holds_an_older_one)
+{
+    struct round_result result =
+        result_of(VERDICT_UNCHANGED, OCSP_CERT_GOOD, PKI_NOW + 60);
+
+    (void)answer(VERDICT_GOOD, OCSP_CERT_GOOD, PKI_NOW);
+    stored();
+    (void)answer(VERDICT_GOOD, OCSP_CERT_GOOD, PKI_NOW + 60);
+    /* a signer's end cuts both */
+    result.checked.life_end = PKI_NOW + PKI_DAY;
+    ck_assert_int_eq(
+        care_accept(care, &result, &limits, PKI_NOW + 120), CARE_WRITE_STORE);
+}
+END_TEST
+
 /* A CA may sign the same word again and move nextUpdate alone. */
 START_TEST(of_two_with_one_this_update_the_longer_serves)
 {
@@ -432,6 +448,7 @@ main(void)
     tcase_add_test(t, without_an_issuer_the_side_file_speaks_for_the_bytes);
     tcase_add_test(t, a_good_response_is_stored_once);
     tcase_add_test(t, unchanged_is_stored_when_the_staple_is_lost);
+    tcase_add_test(t, unchanged_is_stored_when_the_spool_holds_an_older_one);
     tcase_add_test(t, of_two_with_one_this_update_the_longer_serves);
     tcase_add_loop_test(t, revoked_follows_the_policy, 0, 3);
     tcase_add_test(t, a_failure_keeps_what_is_known);

@@ -150,6 +150,57 @@ START_TEST(a_care_leaves_after_its_last_write)
 }
 END_TEST
 
+/* ---- memory gone -------------------------------------------------------- */
+
+/* More than the copy may hold: the same as no memory for it. */
+static struct span
+uncopyable(void)
+{
+    static const unsigned char bytes[OCSP_RESPONSE_MAX + 1];
+
+    return span_make(bytes, sizeof(bytes));
+}
+
+START_TEST(bytes_that_could_not_be_kept_are_no_staple)
+{
+    store(uncopyable(), 60);
+    turn();
+    ck_assert(!state()->has_staple);
+    ck_assert_str_eq(state()->der_sha256, "");
+    ck_assert_int_eq(care->pending, CARE_WRITE_META);
+    ck_assert_int_gt(state()->next_attempt, now_wall());
+    ck_assert_int_le(state()->next_attempt, now_wall() + 60);
+}
+END_TEST
+
+START_TEST(what_is_in_the_spool_serves_on_meanwhile)
+{
+    int64_t life_end;
+
+    store(SPAN_LIT("one"), 3600);
+    turn();
+    life_end = care->spooled_life_end;
+    store(uncopyable(), 60);
+    turn();
+    ck_assert(state()->has_staple);
+    ck_assert(holds(SPAN_LIT("one")));
+    ck_assert_int_eq(care->spooled_life_end, life_end);
+    ck_assert_int_lt(care->spooled_this_update, state()->this_update);
+}
+END_TEST
+
+START_TEST(what_waits_for_the_disk_is_not_forgotten_for_it)
+{
+    store(SPAN_LIT("one"), 3600);
+    store(uncopyable(), 60);
+    ck_assert_int_eq(care->pending, CARE_WRITE_STORE);
+    turn();
+    ck_assert(state()->has_staple);
+    ck_assert(holds(SPAN_LIT("one")));
+    ck_assert_int_eq(care->pending, CARE_WRITE_META);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -162,6 +213,9 @@ main(void)
     tcase_add_test(t, a_staple_that_a_late_retire_took_is_asked_for);
     tcase_add_test(t, bytes_that_follow_a_retire_serve);
     tcase_add_test(t, a_care_leaves_after_its_last_write);
+    tcase_add_test(t, bytes_that_could_not_be_kept_are_no_staple);
+    tcase_add_test(t, what_is_in_the_spool_serves_on_meanwhile);
+    tcase_add_test(t, what_waits_for_the_disk_is_not_forgotten_for_it);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
