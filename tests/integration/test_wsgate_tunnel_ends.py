@@ -84,3 +84,54 @@ def test_nobody_reads_for_a_backend_that_is_gone(gate):  # noqa: F811
     time.sleep(2)  # pause: the time over which the worker is watched
     assert cpu_s(worker) - before < 0.5
     assert gate.daemon.wait_record("tunnel_close")["bytes_in"] < 32 * MIB
+
+
+# ---- a side that takes nothing -------------------------------------------------------------
+
+@pytest.mark.row("proxy: Dead peers stay for ever")
+@pytest.mark.parametrize("over", ["tls", "plain"])
+def test_a_client_that_takes_nothing_ends_the_tunnel(
+        gate, over):  # noqa: F811
+    backend, client = tunnel(gate, flood, over,
+                             site={"limits": {"send_timeout": "1s"}})
+    with client:
+        gate.daemon.wait_record("tunnel_close", end="send_timeout")
+        wait_until(lambda: backend.live == 0, "the backend's side closed", 5)
+
+
+@pytest.mark.row("proxy: Dead peers stay for ever")
+def test_a_backend_that_takes_nothing_ends_the_tunnel(gate):  # noqa: F811
+    def script(connection):
+        gate.daemon.wait_record("tunnel_close", end="send_timeout")
+    _, client = tunnel(gate, script, "plain",
+                       site={"limits": {"send_timeout": "1s"}})
+    with client, pytest.raises(OSError):
+        while True:
+            client.send(bytes(65536))
+    gate.daemon.wait_record("tunnel_close", end="send_timeout")
+
+
+@pytest.mark.row("client: slow readers")
+def test_a_tunnel_whose_reader_is_slow_but_reads_is_not_cut(
+        gate):  # noqa: F811
+    """Whenever the deadline looks, as many bytes wait as before: but others."""
+    _, client = tunnel(gate, flood, "tls",
+                       site={"limits": {"send_timeout": "3s"}})
+    with client:
+        for _ in range(32):
+            assert client.exact(512 * 1024) == bytes(512 * 1024)
+            time.sleep(0.3)  # pause: the behaviour under test is a rate
+
+
+@pytest.mark.row("client: slow readers")
+def test_an_idle_tunnel_has_no_send_timeout(gate):  # noqa: F811
+    def script(connection):
+        while data := connection.some():
+            connection.send(data)
+    _, client = tunnel(gate, script, "plain",
+                       site={"limits": {"send_timeout": "500ms"}})
+    with client:
+        for _ in range(2):
+            client.send(b"x" * 300000)
+            assert client.exact(300000) == b"x" * 300000
+            time.sleep(2)  # pause: longer than the deadline

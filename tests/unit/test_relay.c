@@ -16,6 +16,7 @@ struct world {
     struct fake_stream *client;
     struct fake_stream *backend;
     struct relay *relay;
+    int64_t send_ms;
     bool is_done;
     struct relay_result result;
 };
@@ -55,7 +56,8 @@ teardown(void)
 static void
 start(int64_t linger_ms, struct span client_rest, struct span backend_rest)
 {
-    const struct relay_settings settings = {.linger_ms = linger_ms};
+    const struct relay_settings settings = {
+        .linger_ms = linger_ms, .send_ms = w.send_ms};
 
     w.relay = relay_start(&w.net, &w.client->base, client_rest,
         &w.backend->base, backend_rest, &settings, on_done, &w);
@@ -252,6 +254,64 @@ START_TEST(relay_cuts_a_side_that_lingers)
 }
 END_TEST
 
+/* More than the high mark waits for the client. */
+static void
+fill_client(void)
+{
+    static unsigned char block[2 * STREAM_HIGH_MARK];
+
+    w.client->holds_output = true;
+    fake_stream_feed(w.backend, span_make(block, sizeof(block)));
+    ck_assert(w.backend->is_paused);
+}
+
+static uint64_t
+ms_until_cut(void)
+{
+    uint64_t before = uv_now(&w.uv);
+
+    while (!w.client->is_closed)
+        (void)uv_run(&w.uv, UV_RUN_ONCE);
+    return uv_now(&w.uv) - before;
+}
+
+START_TEST(relay_cuts_a_side_that_takes_nothing)
+{
+    w.send_ms = 1;
+    start(60000, SPAN_EMPTY, SPAN_EMPTY);
+    fill_client();
+    (void)ms_until_cut();
+    finish(RELAY_END_SEND_TIMEOUT);
+}
+END_TEST
+
+START_TEST(relay_gives_a_slow_reader_another_deadline)
+{
+    w.send_ms = 2 * DEADLINE_COARSE_MS;
+    start(60000, SPAN_EMPTY, SPAN_EMPTY);
+    fill_client();
+    fake_stream_sends(w.client, 1);
+    ck_assert_uint_ge(ms_until_cut(), 2 * 2 * DEADLINE_COARSE_MS);
+    finish(RELAY_END_SEND_TIMEOUT);
+}
+END_TEST
+
+START_TEST(relay_has_a_deadline_only_while_somebody_waits)
+{
+    w.send_ms = 60000;
+    start(60000, SPAN_EMPTY, SPAN_EMPTY);
+    ck_assert_uint_eq(w.net.deadlines.count, 0);
+    fill_client();
+    ck_assert_uint_eq(w.net.deadlines.count, 1);
+    fake_stream_sends(w.client, SIZE_MAX);
+    ck_assert_uint_eq(w.net.deadlines.count, 0);
+    fill_client();
+    relay_stop(w.relay);
+    ck_assert_uint_eq(w.net.deadlines.count, 0);
+    finish(RELAY_END_STOPPED);
+}
+END_TEST
+
 START_TEST(relay_end_words_are_all_different)
 {
     for (int a = RELAY_END_CLIENT_CLOSED; a <= RELAY_END_STOPPED; a++)
@@ -284,6 +344,9 @@ main(void)
     tcase_add_test(tc, relay_ends_when_a_half_closed_side_breaks);
     tcase_add_test(tc, relay_survives_errors_on_both_sides);
     tcase_add_test(tc, relay_cuts_a_side_that_lingers);
+    tcase_add_test(tc, relay_cuts_a_side_that_takes_nothing);
+    tcase_add_test(tc, relay_gives_a_slow_reader_another_deadline);
+    tcase_add_test(tc, relay_has_a_deadline_only_while_somebody_waits);
     tcase_add_test(tc, relay_end_words_are_all_different);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -445,6 +445,12 @@ exchange_linger_ms(const struct exchange *x)
     return x->limits->linger_ms;
 }
 
+int64_t
+exchange_send_ms(const struct exchange *x)
+{
+    return x->limits->send_timeout_ms;
+}
+
 /* ---- log ----------------------------------------------------------------- */
 
 static struct access_record

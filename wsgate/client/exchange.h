@@ -81,6 +81,8 @@ struct tunnel_note;
 struct tunnel_note *exchange_tunnel_open(struct exchange *exchange);
 void exchange_tunnel_close(struct tunnel_note *note, const char *end,
     uint64_t bytes_in, uint64_t bytes_out);
+/* The site's limits for the tunnel. */
 int64_t exchange_linger_ms(const struct exchange *exchange);
+int64_t exchange_send_ms(const struct exchange *exchange);
 
 #endif

@@ -21,7 +21,10 @@ on_relay_done(void *ctx, const struct relay_result *result)
 void
 client_tunnel_open(struct client *c, struct stream *backend, struct span rest)
 {
-    struct relay_settings settings = {exchange_linger_ms(c->exchange)};
+    struct relay_settings settings = {
+        .linger_ms = exchange_linger_ms(c->exchange),
+        .send_ms = exchange_send_ms(c->exchange),
+    };
     struct stream *client = c->stream;
 
     c->note = exchange_tunnel_open(c->exchange);

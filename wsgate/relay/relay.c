@@ -13,6 +13,8 @@ struct side {
     struct stream *stream; /* owned */
     enum relay_side which;
     uint64_t bytes; /* passed on from it */
+    struct deadline stall; /* set while its output is above the high mark */
+    int64_t gone_before; /* see gone(); when `stall` was set */
     bool is_over; /* nothing more is taken from it: EOF or error of a side */
     bool is_ended; /* all that we had for it is sent */
     bool is_closing;
@@ -44,6 +46,8 @@ relay_end_word(enum relay_end end)
         return "backend_error";
     case RELAY_END_LINGER:
         return "linger";
+    case RELAY_END_SEND_TIMEOUT:
+        return "send_timeout";
     case RELAY_END_STOPPED:
         return "stopped";
     }
@@ -56,6 +60,7 @@ close_side(struct side *side)
     if (side->is_closing)
         return;
     side->is_closing = true;
+    deadline_clear(&side->relay->net->deadlines, &side->stall);
     stream_close(side->stream);
 }
 
@@ -74,6 +79,17 @@ set_reason(struct relay *r, enum relay_end end)
         return;
     r->has_reason = true;
     r->result.end = end;
+}
+
+/* A deadline says more than who closed first, but less than an error. */
+static void
+cut(struct relay *r, enum relay_end end)
+{
+    if (r->result.end != RELAY_END_CLIENT_ERROR &&
+        r->result.end != RELAY_END_BACKEND_ERROR)
+        r->result.end = end;
+    r->has_reason = true;
+    close_both(r);
 }
 
 /* A side is let go when neither direction needs it any more. */
@@ -109,6 +125,45 @@ side_over(struct side *side)
     close_when_done(peer);
 }
 
+/* Bytes that left towards it, from some zero on: those written less those that
+ * wait. TLS makes more of them, so it may be below zero. */
+static int64_t
+gone(const struct side *side)
+{
+    return (int64_t)side->peer->bytes - (int64_t)stream_queued(side->stream);
+}
+
+static void
+arm_stall(struct side *side)
+{
+    struct relay *r = side->relay;
+
+    side->gone_before = gone(side);
+    deadline_arm(&r->net->deadlines, &side->stall, r->settings.send_ms);
+}
+
+/* A slow reader is not cut while it reads. */
+static void
+on_stall(void *ctx)
+{
+    struct side *side = ctx;
+
+    if (gone(side) > side->gone_before) {
+        arm_stall(side);
+        return;
+    }
+    cut(side->relay, RELAY_END_SEND_TIMEOUT);
+}
+
+/* Nothing more is read for `side` until it has taken what waits. */
+static void
+hold_peer(struct side *side)
+{
+    stream_pause(side->peer->stream);
+    if (side->stall.at_ms == 0)
+        arm_stall(side);
+}
+
 static size_t
 on_data(void *ctx, struct span bytes)
 {
@@ -120,7 +175,7 @@ on_data(void *ctx, struct span bytes)
     side->bytes += bytes.len;
     stream_write(peer->stream, bytes);
     if (stream_queued(peer->stream) > STREAM_HIGH_MARK)
-        stream_pause(side->stream);
+        hold_peer(peer);
     return bytes.len;
 }
 
@@ -140,6 +195,7 @@ on_drain(void *ctx)
 {
     struct side *side = ctx;
 
+    deadline_clear(&side->relay->net->deadlines, &side->stall);
     if (!side->peer->is_closing)
         stream_resume(side->peer->stream);
 }
@@ -184,10 +240,7 @@ on_linger(void *ctx)
 
     if (r->sides[RELAY_CLIENT].is_closing && r->sides[RELAY_BACKEND].is_closing)
         return; /* on their way */
-    if (r->result.end != RELAY_END_CLIENT_ERROR &&
-        r->result.end != RELAY_END_BACKEND_ERROR)
-        r->result.end = RELAY_END_LINGER;
-    close_both(r);
+    cut(r, RELAY_END_LINGER);
 }
 
 static void
@@ -222,6 +275,7 @@ init_side(struct relay *r, enum relay_side which, struct stream *stream)
     side->relay = r;
     side->which = which;
     side->stream = stream;
+    deadline_init(&side->stall, on_stall, side);
     side->peer =
         &r->sides[which == RELAY_CLIENT ? RELAY_BACKEND : RELAY_CLIENT];
     stream_set_owner(stream, &events, side);

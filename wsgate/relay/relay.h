@@ -22,6 +22,7 @@ enum relay_end {
     RELAY_END_CLIENT_ERROR,
     RELAY_END_BACKEND_ERROR,
     RELAY_END_LINGER, /* half-closed for too long */
+    RELAY_END_SEND_TIMEOUT, /* a side took nothing of what waits for it */
     RELAY_END_STOPPED /* relay_stop() */
 };
 const char *relay_end_word(enum relay_end end);
@@ -35,6 +36,8 @@ struct relay_result {
 
 struct relay_settings {
     int64_t linger_ms; /* after one side ended, the other has this long */
+    int64_t send_ms; /* not one byte leaves for so long, while above the high
+                        mark: the end; 0: never */
 };
 
 struct relay;
