@@ -8,6 +8,7 @@
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/ocsp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -181,11 +182,32 @@ step_signature(struct run *run)
     return is_about_signer(verdict) ? VERDICT_GOOD : verdict;
 }
 
+/* No SingleResponse inside? */
+static bool
+answers_nothing(struct span body)
+{
+    const unsigned char *p = body.data;
+    OCSP_RESPONSE *resp = d2i_OCSP_RESPONSE(NULL, &p, (long)body.len);
+    OCSP_BASICRESP *basic =
+        resp == NULL ? NULL : OCSP_response_get1_basic(resp);
+    bool is_empty = basic != NULL && OCSP_resp_count(basic) == 0;
+
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(resp);
+    ERR_clear_error();
+    return is_empty;
+}
+
+/* OpenSSL grants a signer the right to sign by what is answered: of an empty
+ * response it refuses every signer, and that is not the signer's fault. */
 static enum verdict
 step_signer(struct run *run)
 {
     const struct ocsp_signer *signer = &run->result->signer;
 
+    if (run->signer != VERDICT_GOOD && answers_nothing(run->body))
+        return refuse(run, VERDICT_WRONG_CERT, ERR_REJECTED,
+            "the response answers for no certificate at all");
     if (run->signer != VERDICT_GOOD)
         return run->signer;
     if (!signer->has_nocheck && run->policy->strict)

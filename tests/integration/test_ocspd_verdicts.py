@@ -97,8 +97,7 @@ CONTENTS = [
      Response([Single("revoked", reason=None)]), "revoked"),
     ("unknown", Response([Single("unknown")]), "unknown"),
     ("another serial number", Response([Single(serial=7)]), "wrong-cert"),
-    # OpenSSL finds no CertID whose issuer the signer could speak for.
-    ("nothing at all", Response([]), "not-authorised"),
+    ("nothing at all", Response([]), "wrong-cert"),
     ("good and revoked at once",
      Response([Single(), Single("revoked")]), "conflict"),
     ("good under one digest, revoked under another",

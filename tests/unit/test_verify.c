@@ -90,6 +90,7 @@ struct row {
     bool of_other; /* another certificate is answered for */
     bool of_sibling; /* one of another CA */
     bool twice; /* a second SingleResponse says revoked */
+    bool empty; /* no SingleResponse */
     bool both; /* a second one with a SHA-256 id says the same */
     bool omit_cert;
     bool lists_va;
@@ -166,6 +167,13 @@ static const struct row rows[] = {
         .of_other = true},
     {"a certificate of a CA that is not the signer", VERDICT_NOT_AUTHORISED,
         "signer", .of_sibling = true},
+    {"no certificate at all", VERDICT_WRONG_CERT, "signer", .empty = true},
+    {"none at all, by a delegate", VERDICT_WRONG_CERT, "signer",
+        .signer = BY_DELEGATE, .empty = true},
+    {"none at all, by a signer that is listed", VERDICT_WRONG_CERT,
+        "certificate", .signer = BY_VA, .lists_va = true, .empty = true},
+    {"none at all, and one bit of the signature flipped", VERDICT_BAD_SIGNATURE,
+        "signature", .empty = true, .damage = FLIPPED_SIGNATURE},
     {"a SHA-256 CertID", VERDICT_GOOD, .id_digest = "SHA256"},
     {"a SHA-384 CertID", VERDICT_GOOD, .id_digest = "SHA384"},
     {"a CertID with a digest nobody asked for", VERDICT_WRONG_CERT,
@@ -310,7 +318,9 @@ make_body(const struct row *row, struct buf *body)
     struct pki_response spec = {
         .signer = signer_of(row->signer),
         .singles = singles,
-        .single_count = row->twice || row->both ? 2 : 1,
+        .single_count = row->empty                ? 0
+                        : row->twice || row->both ? 2
+                                                  : 1,
         .digest = row->digest,
         .omit_cert = row->omit_cert || row->damage == FLIPPED_SIGNATURE,
         .produced_at_text = row->produced_text,
