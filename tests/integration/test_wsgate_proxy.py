@@ -329,6 +329,20 @@ def test_what_a_broken_backend_sends(gate):  # noqa: F811
             assert not body.endswith(b"0\r\n\r\n"), name
 
 
+@pytest.mark.row("proxy: 502 and 504")
+@pytest.mark.parametrize("code", [100, 103])
+def test_interim_responses_without_end_are_502(gate, code):  # noqa: F811
+    def script(connection):
+        connection.request()
+        for _ in range(1000000):
+            connection.send(b"HTTP/1.1 %d Word\r\n\r\n" % code)
+    backend = front(gate, script)
+    with gate.client() as client:
+        got = client.get("/")
+    assert got.status == 502 and len(got.interim) <= 32
+    wait_until(lambda: backend.live == 0, "the backend's side closed")
+
+
 @pytest.mark.row("proxy: bytes from a backend outside an exchange")
 def test_bytes_behind_the_response_are_no_answer_to_anybody(gate):  # noqa: F811
     """A response too many must not reach the next client."""

@@ -5,6 +5,7 @@
 #include "wsgate/backend/backend.h"
 
 #include "tests/support/backend_rig.h"
+#include "wsgate/backend/backend_reply.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -168,6 +169,59 @@ START_TEST(interim_heads_pass_but_100)
     ck_assert_uint_eq(rig.interim, 103);
     ck_assert_uint_eq(rig.status, 200);
     ck_assert_str_eq(backend_rig_body(&rig), "hello");
+}
+END_TEST
+
+/* What the server sends behind the head of the request: so many interim
+ * responses, then the answer. */
+static struct span
+interims_and_answer(struct buf *out, size_t count, const char *interim)
+{
+    buf_init(out, 1 << 20);
+    for (size_t i = 0; i < count; i++)
+        ck_assert(buf_add_str(out, interim));
+    ck_assert(buf_add_str(out, OK_HELLO));
+    return buf_span(out);
+}
+
+static const struct {
+    const char *name;
+    size_t count;
+    const char *interim;
+    bool is_failed;
+} interim_counts[] = {
+    {"as many as may be", BACKEND_INTERIM_MAX,
+        "HTTP/1.1 103 Early Hints\r\n\r\n", false},
+    {"one more", BACKEND_INTERIM_MAX + 1, "HTTP/1.1 103 Early Hints\r\n\r\n",
+        true},
+    {"100 counts, though it ends here", BACKEND_INTERIM_MAX + 1,
+        "HTTP/1.1 100 Continue\r\n\r\n", true},
+};
+
+START_TEST(interim_heads_are_counted)
+{
+    struct buf out;
+    const struct peer_step steps[] = {
+        {END_OF_HEAD,
+            interims_and_answer(
+                &out, interim_counts[_i].count, interim_counts[_i].interim),
+            PEER_GO_ON},
+        {NULL, {NULL, 0}, PEER_GO_ON},
+    };
+
+    script(0, 0, steps);
+    get();
+    backend_rig_run(&rig);
+    ck_assert_msg(rig.is_failed == interim_counts[_i].is_failed, "%s: %s",
+        interim_counts[_i].name, rig.error);
+    ck_assert_uint_le(rig.interims, BACKEND_INTERIM_MAX);
+    if (rig.is_failed) {
+        ck_assert_int_eq(rig.why, BACKEND_FAILED_PROTOCOL);
+        ck_assert_uint_eq(rig.status, 0);
+    } else {
+        ck_assert_str_eq(backend_rig_body(&rig), "hello");
+    }
+    buf_fini(&out);
 }
 END_TEST
 
@@ -677,6 +731,8 @@ main(void)
     tcase_add_test(tcase, request_is_written_anew);
     tcase_add_test(tcase, head_response_has_no_body);
     tcase_add_test(tcase, interim_heads_pass_but_100);
+    tcase_add_loop_test(tcase, interim_heads_are_counted, 0,
+        sizeof(interim_counts) / sizeof(interim_counts[0]));
     tcase_add_test(tcase, trailers_come_with_the_end);
     tcase_add_test(tcase, body_of_a_length_is_forwarded);
     tcase_add_test(tcase, chunked_body_is_chunked_anew);

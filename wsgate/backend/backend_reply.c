@@ -26,18 +26,34 @@ backend_reply_fini(struct backend_reply *reply)
     reply->parser = NULL;
 }
 
-static void
-take_head(struct backend_reply *reply)
+/* Interim responses (RFC 9110 15.2) are free of charge for a server, and the
+ * client's connection has to take them all: so they are counted. */
+static enum backend_reply_step
+take_interim(struct backend_reply *reply, const struct http_response *head,
+    struct err *err)
 {
-    struct backend_core *core = reply->link->core;
+    reply->interims++;
+    if (reply->interims > BACKEND_INTERIM_MAX) {
+        (void)err_set(err, ERR_LIMIT, "more than %d interim responses",
+            BACKEND_INTERIM_MAX);
+        return BACKEND_REPLY_BROKEN;
+    }
+    if (head->status != 100) /* we answered Expect ourselves: 100 ends here */
+        backend_core_interim(reply->link->core, head);
+    return BACKEND_REPLY_MORE;
+}
+
+static enum backend_reply_step
+take_head(struct backend_reply *reply, struct err *err)
+{
     const struct http_response *head = http_parser_response(reply->parser);
 
     reply->is_interim = head->status < 200 && head->status != 101;
-    if (!reply->is_interim && head->status != 101)
-        backend_core_head(core, head);
-    else if (reply->is_interim && head->status != 100)
-        /* We answered Expect ourselves: 100 ends here. */
-        backend_core_interim(core, head);
+    if (reply->is_interim)
+        return take_interim(reply, head, err);
+    if (head->status != 101)
+        backend_core_head(reply->link->core, head);
+    return BACKEND_REPLY_MORE;
 }
 
 /* The message is complete; what does that mean? */
@@ -69,8 +85,8 @@ take_event(struct backend_reply *reply, enum http_event event, struct span data,
     case HTTP_EVENT_MORE:
         return false;
     case HTTP_EVENT_HEAD:
-        take_head(reply);
-        return true;
+        *step = take_head(reply, err);
+        return *step == BACKEND_REPLY_MORE;
     case HTTP_EVENT_BODY:
         backend_core_body(reply->link->core, data);
         return true;

@@ -8,6 +8,11 @@
 #include "wsgate/backend/backend_link.h"
 #include "wsgate/http/http_parse.h"
 
+enum {
+    BACKEND_INTERIM_MAX = 32 /* ours: 1xx of one exchange; each starts the wait
+                                for the answer anew */
+};
+
 enum backend_reply_step {
     BACKEND_REPLY_MORE, /* all eaten, or paused, or the call is over */
     BACKEND_REPLY_DONE, /* complete; on_end is the kind's to give */
@@ -20,6 +25,7 @@ struct backend_reply {
     struct http_parser *parser; /* owned */
     bool is_upgrade; /* a 101 may come */
     bool is_interim; /* the present head is a 1xx */
+    unsigned interims; /* of this exchange */
     bool is_begun; /* a byte has come */
 };
 
