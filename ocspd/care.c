@@ -400,6 +400,8 @@ care_fail(struct care *care, const struct round_result *result,
     replace_text(&care->last_error, result->err.text);
     state->next_attempt =
         schedule_after_failure(care->target, limits, now, random);
+    if (round_says_revoked(result))
+        care_log_conflict(care, result, now);
     care_log_failure(care, result, now);
 }
 

@@ -55,6 +55,25 @@ care_log_revoked(struct care *care, int64_t now)
 }
 
 void
+care_log_conflict(
+    struct care *care, const struct round_result *result, int64_t now)
+{
+    const struct target *target = care->target;
+    const struct ocsp_single *single = &result->checked.single;
+    char at[CARE_TIME_SIZE];
+
+    if (!is_due(&care->revoked_logged_at, now))
+        return;
+    care_time_text(single->revoked_at, at);
+    log_error("certificate revoked, by a response that contradicts itself and "
+              "is not published",
+        LOG_S("target", target->label), LOG_S("path", target->path),
+        LOG_S("revoked_at", at),
+        LOG_S("reason", ocsp_reason_word(single->revoked_reason)),
+        LOG_S("source", result->url), LOG_S("fp", target->fp));
+}
+
+void
 care_log_failure(
     struct care *care, const struct round_result *result, int64_t now)
 {

@@ -42,6 +42,13 @@ round_is_accepted(enum verdict verdict)
     return verdict_class(verdict) == VERDICT_CLASS_ACCEPTED;
 }
 
+bool
+round_says_revoked(const struct round_result *result)
+{
+    return result->verdict == VERDICT_CONFLICT &&
+           result->checked.single.status == OCSP_CERT_REVOKED;
+}
+
 struct verify_policy
 round_policy(const struct target *target)
 {
@@ -224,6 +231,19 @@ choose_retry(struct round *round, const struct round_result *result,
     return false;
 }
 
+/* verdict_class is in the order of what it tells an operator; nothing tells more
+ * than a revocation. */
+static bool
+tells_more(const struct round_result *a, const struct round_result *b)
+{
+    enum verdict_class class_a = verdict_class(a->verdict);
+    enum verdict_class class_b = verdict_class(b->verdict);
+
+    if (round_says_revoked(a) != round_says_revoked(b))
+        return round_says_revoked(a);
+    return class_a > class_b;
+}
+
 /*
  * The last word of a URL counts, but for the other digest's failure: the first
  * answer was to the usual question.
@@ -232,19 +252,16 @@ static void
 remember_failure(struct round *round, const struct round_result *result,
     bool was_other_digest)
 {
-    if (was_other_digest &&
-        verdict_class(result->verdict) <= verdict_class(round->at_url.verdict))
+    if (was_other_digest && !tells_more(result, &round->at_url))
         return;
     round->at_url = *result;
     round->at_url.body = SPAN_EMPTY;
 }
 
-/* verdict_class is in the order of what it tells an operator. */
 static void
 leave_url(struct round *round)
 {
-    if (verdict_class(round->at_url.verdict) >
-        verdict_class(round->best.verdict))
+    if (tells_more(&round->at_url, &round->best))
         round->best = round->at_url;
 }
 

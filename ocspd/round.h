@@ -60,6 +60,8 @@ struct round *round_start(struct fetch *fetch, struct target *target,
     struct err *err);
 void round_cancel(struct round *round);
 
+/* Refused, but rightly signed, and one of its answers is "revoked". */
+bool round_says_revoked(const struct round_result *result);
 /* Is it one of the three verdicts of an accepted response? */
 bool round_is_accepted(enum verdict verdict);
 /* How this target's responses are to be checked. */

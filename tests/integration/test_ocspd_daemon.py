@@ -284,6 +284,50 @@ def test_a_revocation_is_remembered_against_a_stale_good(world):
     assert world.der(leaf)
 
 
+CONFLICTS = {
+    "first-good": Response([Single(), Single("revoked")]),
+    "first-revoked": Response([Single("revoked"), Single()]),
+    "two-digests": Response([Single(), Single("revoked", digest="sha256")]),
+}
+
+
+@pytest.mark.short
+@pytest.mark.row("ocsp: revoked answer")
+@pytest.mark.parametrize("policy", ["withdraw", "publish"])
+@pytest.mark.parametrize("response", CONFLICTS.values(), ids=CONFLICTS.keys())
+def test_good_and_revoked_at_once_is_as_loud_as_revoked(world, response,
+                                                        policy):
+    leaf = world.leaf()
+    world.responder.serve(Answer(response), leaf)
+    config = world.config(leaf, defaults={"on_revoked": policy})
+    with world.daemon(config) as daemon:
+        line = daemon.wait_log("error: certificate revoked", timeout=10)
+        assert leaf.fingerprint in line and "keyCompromise" in line
+        before = world.responder.count(leaf)
+        world.clock.set(HOUR // 2)            # a jump: asked again
+        asked_again(world, leaf, before)
+        wait_until(lambda: world.meta(leaf).get("failures", 0) > 1,
+                   "the second failure")
+        assert len(daemon.matches("error.*revoked")) == 1
+        assert world.meta(leaf)["last_error_kind"] == "conflict"
+        assert world.der(leaf) is None
+
+
+def test_a_conflict_at_the_second_url_is_not_lost(world):
+    """Two failures of one kind: the one that says revoked is told."""
+    leaf = world.leaf(urls=[world.responder.url + "one/",
+                            world.responder.url + "two/"])
+    answers = [Response(forge=True).write(leaf),
+               CONFLICTS["first-good"].write(leaf)]
+    world.responder.serve(
+        Answer(lambda _leaf, _now: answers.pop(0) if len(answers) > 1
+               else answers[0]), leaf)
+    with world.daemon(world.config(leaf)) as daemon:
+        daemon.wait_log("error: certificate revoked", timeout=10)
+        wait_until(lambda: world.meta(leaf).get("last_error_kind") ==
+                   "conflict", "the verdict")
+
+
 # ---- the clock jumps -----------------------------------------------------------------------
 
 YEAR = 365 * 24 * HOUR

@@ -353,6 +353,25 @@ START_TEST(a_failure_keeps_what_is_known)
 }
 END_TEST
 
+/* Nothing of it is believed but that somebody says revoked. */
+START_TEST(a_conflict_keeps_what_is_known_and_is_loud)
+{
+    struct round_result result =
+        result_of(VERDICT_CONFLICT, OCSP_CERT_REVOKED, PKI_NOW + 60);
+
+    (void)answer(VERDICT_GOOD, OCSP_CERT_GOOD, PKI_NOW);
+    stored();
+    care_fail(care, &result, &limits, PKI_NOW + 60, 0.5);
+    ck_assert_int_eq(care->revoked_logged_at, PKI_NOW + 60);
+    ck_assert_int_eq(state()->status, OCSP_CERT_GOOD);
+    ck_assert(care_is_live(care, PKI_NOW + 60));
+    care_fail(care, &result, &limits, PKI_NOW + 120, 0.5);
+    ck_assert_int_eq(care->revoked_logged_at, PKI_NOW + 60);
+    (void)answer(VERDICT_GOOD, OCSP_CERT_GOOD, PKI_NOW + 180);
+    ck_assert_int_eq(care->revoked_logged_at, 0);
+}
+END_TEST
+
 /* ---- found again -------------------------------------------------------- */
 
 START_TEST(found_again_as_it_was_changes_nothing)
@@ -452,6 +471,7 @@ main(void)
     tcase_add_test(t, of_two_with_one_this_update_the_longer_serves);
     tcase_add_loop_test(t, revoked_follows_the_policy, 0, 3);
     tcase_add_test(t, a_failure_keeps_what_is_known);
+    tcase_add_test(t, a_conflict_keeps_what_is_known_and_is_loud);
     tcase_add_test(t, found_again_as_it_was_changes_nothing);
     tcase_add_loop_test(t, another_configuration_asks_anew, 0, 5);
     tcase_add_test(t, what_is_not_asked_about_has_no_end);
