@@ -2,8 +2,10 @@
 well-behaved."""
 import hashlib
 import json
+import re
 import struct
 import threading
+import time
 
 import pytest
 from backends import Backend, PhpFpm
@@ -391,3 +393,45 @@ def test_a_client_that_leaves_ends_the_call(gate):  # noqa: F811
             client.reset()      # may be with the worker before the request
     wait_until(lambda: backend.live == 0, "its connections gone")
     wait_until(lambda: len(open_fds(worker)) <= before, "descriptors back")
+
+
+def said(gate):  # noqa: F811
+    """What stands in the log of an application's stderr."""
+    return [line for line in gate.daemon.lines if "fastcgi stderr" in line]
+
+
+@pytest.mark.row("proxy: FastCGI")
+@pytest.mark.parametrize("line,count,logged", [
+    (b"123456789\n", 100000, 32), (b"x" * 999 + b"\n", 5000, 17)])
+def test_stderr_does_not_fill_the_log(
+        gate, line, count, logged):  # noqa: F811
+    """So many lines and so many bytes of a request; how much more there was
+    is told once."""
+    errors = b"".join(
+        record(7, line * (60000 // len(line)))
+        for _ in range(count * len(line) // 60000))
+    application(gate, errors + out(b"A: b\r\n\r\nabc") + END)
+    for _ in range(2):
+        mark = len(said(gate))
+        assert gate.get("/").text == "abc"
+        wait_until(lambda: len(said(gate)) == mark + logged + 1, "the last")
+        assert "dropped=" in said(gate)[-1]
+    dropped = int(re.search(r"dropped=(\d+)", said(gate)[-1])[1])
+    sent = errors.count(b"\n") * len(line)
+    assert sent - 16 * 1024 <= dropped <= sent - 32 * 10
+
+
+@pytest.mark.row("proxy: 502 and 504")
+def test_stderr_alone_is_no_answer(gate):  # noqa: F811
+    """An application that talks to the operator for ever."""
+    def script(connection):
+        read_call(connection)
+        while True:
+            connection.send(record(7, b"still at it\n"))
+            time.sleep(0.05)  # pause: many within the read_timeout
+    backend = Backend(script)
+    gate._running.callback(backend.close)
+    gate.start({"/": {"fastcgi": {
+        "servers": [backend.server], "root": "/srv", "script": "/a.php",
+        "read_timeout": "1s"}}})
+    assert gate.get("/").status == 504

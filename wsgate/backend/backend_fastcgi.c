@@ -17,7 +17,10 @@
 
 enum {
     STDIN_PART = 32 * 1024, /* ours: two fit below the high mark */
-    STDERR_LINE_MAX = 1024 /* ours: what a log line takes of it */
+    STDERR_LINE_MAX = 1024, /* ours: what a log line takes of it */
+    STDERR_LINES_MAX = 32, /* ours: of a request, so that an application in a
+                              loop does not fill the disk */
+    STDERR_MAX = 16 * 1024 /* ours: bytes of a request, as above */
 };
 
 struct fcgi_call {
@@ -32,6 +35,9 @@ struct fcgi_call {
     struct fcgi_reader reader;
     struct buf head_bytes; /* until the head is whole */
     struct buf stderr_line;
+    unsigned stderr_lines; /* logged */
+    size_t stderr_len; /* taken for the log */
+    uint64_t stderr_dropped; /* bytes beyond */
     struct http_response head;
     uint64_t body_left; /* HTTP_BODY_LENGTH: bytes to come */
 };
@@ -145,19 +151,47 @@ log_stderr(struct fcgi_call *call)
             LOG_SPAN("script", buf_span(&call->script.name)),
             LOG_S("id", call->core.request.peer->request_id),
             LOG_SPAN("text", line));
+    call->stderr_lines += line.len > 0 ? 1 : 0;
     buf_clear(&call->stderr_line);
+}
+
+/* No more comes: the last line, and how much is not in the log. */
+static void
+end_stderr(struct fcgi_call *call)
+{
+    log_stderr(call);
+    if (call->stderr_dropped > 0)
+        log_warn("fastcgi stderr is cut",
+            LOG_S("server", backend_link_server(&call->link)),
+            LOG_SPAN("script", buf_span(&call->script.name)),
+            LOG_S("id", call->core.request.peer->request_id),
+            LOG_I("dropped", call->stderr_dropped));
+    call->stderr_dropped = 0;
+}
+
+static void
+take_stderr_byte(struct fcgi_call *call, unsigned char c)
+{
+    call->stderr_len++;
+    if (c == '\n' || c == '\r') {
+        log_stderr(call);
+        return;
+    }
+    if (call->stderr_line.len == STDERR_LINE_MAX)
+        log_stderr(call);
+    (void)buf_add_byte(&call->stderr_line, c); /* memory: it is only a log */
 }
 
 /* What the application says there is for the operator, never for the client. */
 static void
 take_stderr(struct fcgi_call *call, struct span bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = bytes.data[i];
+    size_t at = 0;
 
-        if (c == '\n' || c == '\r' || !buf_add_byte(&call->stderr_line, c))
-            log_stderr(call);
-    }
+    while (at < bytes.len && call->stderr_len < STDERR_MAX &&
+           call->stderr_lines < STDERR_LINES_MAX)
+        take_stderr_byte(call, bytes.data[at++]);
+    call->stderr_dropped += bytes.len - at;
 }
 
 /* ---- the response -------------------------------------------------------- */
@@ -229,7 +263,7 @@ take_end(struct fcgi_call *call, struct err *err)
         return err_set(err, ERR_FORMAT, "ended without a response");
     if (!is_whole(call))
         return err_set(err, ERR_FORMAT, "body shorter than Content-Length");
-    log_stderr(call);
+    end_stderr(call);
     backend_link_close(&call->link);
     backend_core_end(&call->core, NULL);
     return true;
@@ -243,6 +277,7 @@ take_event(struct fcgi_call *call, enum fcgi_event event, struct span data,
     case FCGI_EVENT_MORE:
         return true;
     case FCGI_EVENT_STDOUT:
+        backend_link_await(&call->link); /* it lives; stderr is no answer */
         return take_stdout(call, data, err);
     case FCGI_EVENT_STDERR:
         take_stderr(call, data);
@@ -271,7 +306,7 @@ on_data(struct backend_core *core, struct span in)
 
         used += eaten;
         if (!take_event(call, event, data, &err)) {
-            log_stderr(call);
+            end_stderr(call);
             fail(call, BACKEND_FAILED_PROTOCOL, &err);
         }
     }
@@ -286,7 +321,7 @@ on_eof(struct backend_core *core)
     struct fcgi_call *call = call_of(core);
     struct err err;
 
-    log_stderr(call);
+    end_stderr(call);
     if (is_whole(call) && call->head.body == HTTP_BODY_LENGTH) {
         backend_link_close(&call->link);
         backend_core_end(core, NULL);
@@ -301,7 +336,7 @@ static void
 on_link_fail(
     struct backend_core *core, enum backend_failure why, const struct err *err)
 {
-    log_stderr(call_of(core));
+    end_stderr(call_of(core));
     backend_core_fail(core, why, err);
 }
 
@@ -369,6 +404,7 @@ fcgi_release(struct backend_call *base)
     struct fcgi_call *call = call_of(backend_core_of(base));
 
     net_task_cancel(&call->refusal);
+    end_stderr(call);
     backend_link_close(&call->link);
     backend_core_release(&call->core);
 }
@@ -442,6 +478,7 @@ backend_fastcgi_start(const struct backend_env *env,
         &call->core, &fcgi_ops, env, request, events, ctx, fcgi_free);
     backend_link_init(&call->link, &call->core, &request->location->fastcgi.up,
         &fcgi_link_events);
+    call->link.only_awaited = true;
     net_task_init(&call->refusal, on_refusal);
     body_spool_init(
         &call->body, request->max_body > 0 ? (uint64_t)request->max_body : 0);

@@ -273,7 +273,8 @@ on_data(void *ctx, struct span in)
     size_t used;
 
     backend_core_pin(core);
-    watch_answer(link);
+    if (!link->only_awaited)
+        watch_answer(link);
     link->is_feeding = true;
     used = link->events->on_data(core, in);
     link->is_feeding = false;

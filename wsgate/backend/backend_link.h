@@ -42,6 +42,8 @@ struct backend_link {
     uint64_t gone; /* of them known to have left */
     bool is_reused;
     bool awaits; /* an answer is due: silence is a failure */
+    bool only_awaited; /* set by the kind: not every byte is a part of the
+                          answer, await() says which one is */
     bool is_paused; /* the caller's wish */
     bool is_feeding; /* within on_data */
 };
@@ -55,7 +57,7 @@ bool backend_link_open(struct backend_link *link, bool reuse, struct err *err);
 void backend_link_start(struct backend_link *link, bool reuse);
 
 void backend_link_write(struct backend_link *link, struct span bytes);
-/* The request is out: from now on the server's silence counts. */
+/* The request is out: from now on (anew) the server's silence counts. */
 void backend_link_await(struct backend_link *link);
 void backend_link_pause(struct backend_link *link);
 void backend_link_resume(struct backend_link *link);
