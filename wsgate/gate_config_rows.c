@@ -214,7 +214,7 @@ static const struct config_row limits_rows[] = {
     {.name = "send_timeout", .type = CONF_DURATION,
      .offset = AT(gate_limits, send_timeout_ms), .fallback = "60s",
      .min = "100ms", .max = "1h",
-     .help = "Without progress towards the client."},
+     .help = "Without progress towards the client, or a side of a tunnel."},
     {.name = "idle_timeout", .type = CONF_DURATION,
      .offset = AT(gate_limits, idle_timeout_ms), .fallback = "75s",
      .min = "100ms", .max = "1d", .help = "Between two requests."},
