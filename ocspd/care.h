@@ -17,19 +17,19 @@
 #include <uthash.h>
 
 enum care_write {
-    CARE_WRITE_META,   /* the side file alone */
-    CARE_WRITE_STORE,  /* new bytes */
-    CARE_WRITE_REMOVE  /* the staple is withdrawn */
+    CARE_WRITE_META, /* the side file alone */
+    CARE_WRITE_STORE, /* new bytes */
+    CARE_WRITE_REMOVE /* the staple is withdrawn */
 };
 
 struct care {
     struct target *target; /* owned; found by its fp */
-    struct round *round;   /* NULL: none under way */
-    char *source;          /* URL of the newest response; NULL: unknown */
-    char *last_error;      /* NULL: none */
-    void *owner;           /* the cycle, for callbacks */
-    bool is_attempted;     /* a round ended since start */
-    int64_t asked_at;      /* when the newest round began */
+    struct round *round; /* NULL: none under way */
+    char *source; /* URL of the newest response; NULL: unknown */
+    char *last_error; /* NULL: none */
+    void *owner; /* the cycle, for callbacks */
+    bool is_attempted; /* a round ended since start */
+    int64_t asked_at; /* when the newest round began */
 
     /* the .der that consumers see (target->state.has_staple) */
     int64_t spooled_this_update;
@@ -40,16 +40,16 @@ struct care {
     struct buf pending_der;
     int64_t pending_this_update;
     int64_t pending_life_end;
-    unsigned generation;      /* of the newest change */
-    unsigned writing;         /* changes on their way to the spool */
-    int64_t retry_write_ms;   /* boot time: not again before; 0: now */
+    unsigned generation; /* of the newest change */
+    unsigned writing; /* changes on their way to the spool */
+    int64_t retry_write_ms; /* boot time: not again before; 0: now */
 
     int64_t failing_since;
     int64_t failure_logged_at;
     int64_t revoked_logged_at;
     int64_t alert_logged_at;
     enum schedule_alert alert;
-    unsigned scan;     /* the last one that found it */
+    unsigned scan; /* the last one that found it */
     unsigned der_scan; /* the last one that saw its .der */
     int64_t gone_at; /* boot ms; 0: still configured */
     int64_t gone_look_ms; /* boot ms: successors are looked for again */
@@ -66,8 +66,8 @@ void care_free(struct care *care);
  * CARE_WRITE_REMOVE when a .der lies there that may not be stapled (and logs
  * why), else CARE_WRITE_META.
  */
-enum care_write care_load(struct care *care, const struct spool *spool,
-    int64_t now);
+enum care_write
+care_load(struct care *care, const struct spool *spool, int64_t now);
 
 /*
  * The same certificate was found again: takes over what the configuration says
@@ -78,9 +78,9 @@ bool care_adopt(struct care *care, struct target *found);
 
 /* A round that began at asked_at ended; the next attempt is planned. Answers
  * what to write. */
-enum care_write care_accept(struct care *care,
-    const struct round_result *result, const struct schedule_limits *limits,
-    int64_t now);
+enum care_write
+care_accept(struct care *care, const struct round_result *result,
+    const struct schedule_limits *limits, int64_t now);
 void care_fail(struct care *care, const struct round_result *result,
     const struct schedule_limits *limits, int64_t now, double random);
 

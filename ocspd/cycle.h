@@ -12,16 +12,16 @@
 
 /* For `ocspd fetch`, one call per certificate at the end. `error` is NULL when
  * there is none. */
-typedef void cycle_report(void *ctx, const struct target *target, bool is_live,
-    const char *error);
+typedef void cycle_report(
+    void *ctx, const struct target *target, bool is_live, const char *error);
 /* Is this one of the certificates that `ocspd fetch` was asked for? */
 typedef bool cycle_wants(void *ctx, const struct target *target);
 
 struct cycle_options {
     struct ocspd_config *config; /* taken */
-    const char *config_path;     /* read again on HUP; NULL: no file */
-    bool once;            /* ask about each certificate once, then end */
-    cycle_wants *wants;   /* once: NULL means all */
+    const char *config_path; /* read again on HUP; NULL: no file */
+    bool once; /* ask about each certificate once, then end */
+    cycle_wants *wants; /* once: NULL means all */
     cycle_report *report; /* once: may be NULL */
     void *ctx;
 };

@@ -30,18 +30,18 @@ struct cycle {
     int clock_fd; /* timerfd, CLOCK_REALTIME: cancelled when it is set */
     uv_poll_t delay;
     uv_poll_t clock;
-    int64_t armed_ms;        /* boot time of the next wake */
+    int64_t armed_ms; /* boot time of the next wake */
     int64_t clock_offset_ms; /* wall minus boot */
     bool is_test_clock;
     bool want_tick;
     bool want_reload;
     bool want_stop;
 
-    struct list watches;          /* struct cycle_watch */
+    struct list watches; /* struct cycle_watch */
     struct discover_result found; /* the last scan's notes and folders */
-    unsigned scan;                /* number of the last one */
-    int64_t scan_at_ms;           /* boot time */
-    int64_t verify_at_ms;         /* watches are looked after */
+    unsigned scan; /* number of the last one */
+    int64_t scan_at_ms; /* boot time */
+    int64_t verify_at_ms; /* watches are looked after */
 
     unsigned writing;
     int64_t disk_failing_since;
@@ -61,8 +61,8 @@ void cycle_verify_watches(struct cycle *c);
 void cycle_close_watches(struct cycle *c);
 
 /* cycle_work.c. Writes what a care's state says; `der` for STORE. */
-void cycle_write(struct cycle *c, struct care *care, enum care_write kind,
-    struct span der);
+void cycle_write(
+    struct cycle *c, struct care *care, enum care_write kind, struct span der);
 void cycle_retire(struct cycle *c, const char *fp);
 /* Everything that is due at `now`; plans the next wake. */
 void cycle_work(struct cycle *c, int64_t now);

@@ -17,16 +17,16 @@
 /* What one round found wrong, in the operator's words. */
 struct discover_note {
     bool is_error; /* false: a warning */
-    bool is_away;  /* the folder is not there: what was in it may come back */
-    char *path;    /* what it is about: nothing at or below it is retired */
-    char *text;    /* "certificates[2] /etc/x.pem: ..." */
+    bool is_away; /* the folder is not there: what was in it may come back */
+    char *path; /* what it is about: nothing at or below it is retired */
+    char *text; /* "certificates[2] /etc/x.pem: ..." */
 };
 
 struct discover_result {
     struct list targets; /* struct target.node; owned */
     struct discover_note *notes;
     size_t note_count;
-    char **folders;      /* to watch */
+    char **folders; /* to watch */
     size_t folder_count;
 };
 
@@ -39,8 +39,8 @@ bool discover_run(const struct ocspd_config *config, uint64_t host_seed,
 void discover_result_fini(struct discover_result *result);
 /* Is `path` at or below something this round had an error with? Then that its
  * certificate was not found proves nothing. NULL: any error counts. */
-bool discover_is_doubtful(const struct discover_result *result,
-    const char *path);
+bool
+discover_is_doubtful(const struct discover_result *result, const char *path);
 
 /* Host and certificate -> [0,1), stable: two daemons are not in phase. */
 double discover_jitter(uint64_t host_seed, const char *fp);

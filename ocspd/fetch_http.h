@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-    FETCH_HEADER_MAX = 64 * 1024,        /* ours: all header lines of a hop */
-    FETCH_DELTA_MAX = 10 * 24 * 60 * 60  /* ours: BR's longest response */
+    FETCH_HEADER_MAX = 64 * 1024, /* ours: all header lines of a hop */
+    FETCH_DELTA_MAX = 10 * 24 * 60 * 60 /* ours: BR's longest response */
 };
 
 struct fetch_headers {

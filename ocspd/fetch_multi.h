@@ -16,8 +16,8 @@ struct fetch_multi;
 typedef void fetch_multi_done(void *ctx, CURLcode code);
 
 /* New; NULL for lack of memory. */
-struct fetch_multi *fetch_multi_new(uv_loop_t *loop, fetch_multi_done *done,
-    struct err *err);
+struct fetch_multi *
+fetch_multi_new(uv_loop_t *loop, fetch_multi_done *done, struct err *err);
 /* Every easy handle must have been removed. The loop must turn once more. */
 void fetch_multi_free(struct fetch_multi *multi);
 

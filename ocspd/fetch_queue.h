@@ -27,10 +27,10 @@ struct fetch_queue {
     int64_t max_per_responder;
 };
 
-void fetch_queue_init(struct fetch_queue *queue, int64_t max_active,
-    int64_t max_per_responder);
-void fetch_queue_add(struct fetch_queue *queue, struct fetch_slot *slot,
-    const char *responder);
+void fetch_queue_init(
+    struct fetch_queue *queue, int64_t max_active, int64_t max_per_responder);
+void fetch_queue_add(
+    struct fetch_queue *queue, struct fetch_slot *slot, const char *responder);
 /* The next that may start, now active; NULL: none may. */
 struct fetch_slot *fetch_queue_next(struct fetch_queue *queue);
 /* It ended, or was cancelled while waiting. */

@@ -28,14 +28,14 @@ void fetch_screen_fini(struct fetch_screen *screen);
 
 /* An IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) is
  * judged as the IPv4 address it reaches. */
-bool fetch_screen_refuses(const struct fetch_screen *screen,
-    const struct sockaddr *address);
+bool fetch_screen_refuses(
+    const struct fetch_screen *screen, const struct sockaddr *address);
 
 /*
  * A host as it stands in a URL, for requests that a proxy resolves: refuses
  * what is refused as an address, and the name "localhost"; other names pass.
  */
-bool fetch_screen_refuses_host(const struct fetch_screen *screen,
-    const char *host);
+bool
+fetch_screen_refuses_host(const struct fetch_screen *screen, const char *host);
 
 #endif

@@ -13,7 +13,7 @@
 
 enum {
     REQUEST_GET_URL_MAX = 255, /* RFC 9919: GET up to this length, encoded */
-    REQUEST_DER_MAX = 512      /* ours: one CertID with SHA-384 is below 200 */
+    REQUEST_DER_MAX = 512 /* ours: one CertID with SHA-384 is below 200 */
 };
 
 /* digest_nid: NID_sha1 or NID_sha256. *der is initialised by the caller. */
@@ -24,7 +24,7 @@ bool request_write(const struct cert_ids *ids, int digest_nid, struct buf *der,
  * base + exactly one "/" + base64 with + / = percent-encoded. False (ERR_LIMIT)
  * when the URL would pass REQUEST_GET_URL_MAX: use POST.
  */
-bool request_get_url(const char *base, struct span der, struct buf *url,
-    struct err *err);
+bool request_get_url(
+    const char *base, struct span der, struct buf *url, struct err *err);
 
 #endif

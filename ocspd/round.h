@@ -19,11 +19,11 @@
 
 /* One request as it goes out. */
 struct round_attempt {
-    const char *url;  /* whole GET URL, or the base for POST */
-    struct span der;  /* the OCSPRequest */
+    const char *url; /* whole GET URL, or the base for POST */
+    struct span der; /* the OCSPRequest */
     bool is_post;
     bool no_cache;
-    int digest_nid;   /* of the CertID */
+    int digest_nid; /* of the CertID */
 };
 
 /* What `ocspd check` listens to; every function may be NULL. */
@@ -38,12 +38,12 @@ struct round_watch {
  * callback returns. */
 struct round_result {
     enum verdict verdict;
-    struct span body;             /* accepted: the exact bytes */
+    struct span body; /* accepted: the exact bytes */
     struct verify_result checked; /* accepted, or as far as verify came */
-    const char *url;              /* base URL it is from */
-    int64_t retry_after_s;        /* 0: not asked for */
-    int64_t max_age_s;            /* 0: not given */
-    struct err err;               /* why, unless accepted */
+    const char *url; /* base URL it is from */
+    int64_t retry_after_s; /* 0: not asked for */
+    int64_t max_age_s; /* 0: not given */
+    struct err err; /* why, unless accepted */
 };
 
 typedef void round_done(void *ctx, const struct round_result *result);

@@ -12,7 +12,7 @@
 
 struct schedule_limits {
     int64_t probe_interval_s; /* 12 h; must-staple uses at most 1 h */
-    int64_t min_interval_s;   /* 60 s */
+    int64_t min_interval_s; /* 60 s */
 };
 
 /* After an accepted response (good, revoked or unchanged) at `now`. */
@@ -31,15 +31,15 @@ int64_t schedule_at_start(const struct target *target,
 /* When the .der must leave the spool: life_end - min(60 s, W/20). */
 int64_t schedule_removal(const struct target_state *state);
 /* Order of the queue: must-staple first, then smallest R/W. As qsort. */
-int schedule_compare(const struct target *a, const struct target *b,
-    int64_t now);
+int
+schedule_compare(const struct target *a, const struct target *b, int64_t now);
 
 enum schedule_alert {
     ALERT_NONE,
     ALERT_LATE, /* a newer response is overdue by the BR rule */
     ALERT_WARN, /* R < W/4 */
     ALERT_CRIT, /* R < min(W/8, 6 h) */
-    ALERT_DOWN  /* expired, or never had one and the first tries failed */
+    ALERT_DOWN /* expired, or never had one and the first tries failed */
 };
 enum schedule_alert schedule_alert(const struct target *target, int64_t now);
 const char *schedule_alert_word(enum schedule_alert alert);

@@ -18,24 +18,24 @@
 
 /* Why nothing is asked about a certificate (said once, not each cycle). */
 enum target_mode {
-    TARGET_OCSP,        /* fetched and spooled */
-    TARGET_NO_URL,      /* no OCSP URL, no responder configured */
-    TARGET_EXPIRED,     /* the certificate itself is out of date */
-    TARGET_NO_ISSUER,   /* issuer not found: retried when files change */
-    TARGET_DISABLED     /* responder: "" */
+    TARGET_OCSP, /* fetched and spooled */
+    TARGET_NO_URL, /* no OCSP URL, no responder configured */
+    TARGET_EXPIRED, /* the certificate itself is out of date */
+    TARGET_NO_ISSUER, /* issuer not found: retried when files change */
+    TARGET_DISABLED /* responder: "" */
 };
 
 /* One issuing CA and its operator-listed signers, shared by its targets. */
 struct issuer {
     X509 *cert;
-    STACK_OF(X509) *signers; /* NULL: none listed */
+    STACK_OF(X509) * signers; /* NULL: none listed */
     unsigned refs;
 };
 
 /* What is known from responses; Unix seconds, 0 = unknown. Part of it survives
  * restarts through the spool's side file. */
 struct target_state {
-    bool has_staple;         /* a .der of ours is in the spool */
+    bool has_staple; /* a .der of ours is in the spool */
     enum ocsp_cert_status status; /* of the newest accepted response */
     int64_t this_update;
     int64_t next_update;
@@ -44,37 +44,37 @@ struct target_state {
     int revoked_reason;
     int64_t fetched_at;
     int64_t last_attempt;
-    int64_t next_attempt;    /* decided by schedule */
-    unsigned failures;       /* in a row */
-    int64_t retry_after;     /* the responder's own wish: not before; 0: none */
-    int64_t max_age_until;   /* HTTP freshness; 0: none */
+    int64_t next_attempt; /* decided by schedule */
+    unsigned failures; /* in a row */
+    int64_t retry_after; /* the responder's own wish: not before; 0: none */
+    int64_t max_age_until; /* HTTP freshness; 0: none */
     enum verdict last_verdict;
-    char der_sha256[65];     /* of the bytes in the spool; "" none */
+    char der_sha256[65]; /* of the bytes in the spool; "" none */
 };
 
 struct target {
     char fp[CERT_FINGERPRINT_SIZE];
-    char *label;             /* first DNS name */
-    char *path;              /* file it was found in */
+    char *label; /* first DNS name */
+    char *path; /* file it was found in */
     enum target_mode mode;
-    struct cert_ids ids;     /* filled when the issuer is known */
-    struct issuer *issuer;   /* counted; NULL: TARGET_NO_ISSUER */
-    char **urls;             /* responder override, or the AIA URLs in order */
+    struct cert_ids ids; /* filled when the issuer is known */
+    struct issuer *issuer; /* counted; NULL: TARGET_NO_ISSUER */
+    char **urls; /* responder override, or the AIA URLs in order */
     unsigned url_count;
-    unsigned url_good;       /* index of the one that answered last */
-    struct ocspd_rule rule;  /* row over defaults; strings borrowed from the
+    unsigned url_good; /* index of the one that answered last */
+    struct ocspd_rule rule; /* row over defaults; strings borrowed from the
                                 config in force */
     int64_t not_before;
     int64_t not_after;
     int64_t first_seen;
     bool must_staple;
-    double jitter;           /* [0,1): hash(host seed, fingerprint) */
-    bool use_sha256;         /* the responder knows only SHA-256 CertIDs */
-    bool use_post;           /* GET failed where POST worked */
+    double jitter; /* [0,1): hash(host seed, fingerprint) */
+    bool use_sha256; /* the responder knows only SHA-256 CertIDs */
+    bool use_post; /* GET failed where POST worked */
     struct target_state state;
-    bool is_busy;            /* a request is under way */
-    bool is_gone;            /* retired while busy: freed when it returns */
-    struct list node;        /* in the cycle's list */
+    bool is_busy; /* a request is under way */
+    bool is_gone; /* retired while busy: freed when it returns */
+    struct list node; /* in the cycle's list */
 };
 
 struct issuer *issuer_ref(struct issuer *issuer);

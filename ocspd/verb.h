@@ -17,14 +17,17 @@
 /* Where the configuration comes from. */
 #define VERB_SOURCE_OPTIONS                                                    \
     {"config", 'c', "FILE", "configuration (" VERB_CONFIG_PATH ")", false},    \
-        {"spool", 0, "DIR", "folder of the responses, without a file", false}
+    {                                                                          \
+        "spool", 0, "DIR", "folder of the responses, without a file", false    \
+    }
 
 /* What replaces the configuration's words for every certificate. */
 #define VERB_RULE_OPTIONS                                                      \
     {"issuer", 0, "FILE", "where the issuer's certificate is", false},         \
         {"responder", 0, "URL", "ask this one, not the certificate's", false}, \
         {"signers", 0, "FILE", "who else may sign responses", false},          \
-        {"proxy", 0, "URL", "proxy to responders, or none", false}, {          \
+        {"proxy", 0, "URL", "proxy to responders, or none", false},            \
+    {                                                                          \
         "allow-address", 0, "CIDR", "addresses to allow, such as 127.0.0.0/8", \
             true                                                               \
     }
@@ -37,7 +40,7 @@ int verb_show(const struct cli_args *args);
 
 struct verb_config {
     struct ocspd_config *config; /* owned until given away */
-    const char *path;            /* the file it is from; NULL: none */
+    const char *path; /* the file it is from; NULL: none */
 };
 
 /*

@@ -13,8 +13,8 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 
-void check_print_certificate(const char *path, const struct cert_facts *facts,
-    const X509 *leaf);
+void check_print_certificate(
+    const char *path, const struct cert_facts *facts, const X509 *leaf);
 void check_print_issuer(X509 *issuer, const char *where);
 void check_print_no_issuer(const char *configured);
 void check_print_urls(const struct target *target);

@@ -55,8 +55,8 @@ enum verdict_class {
     VERDICT_CLASS_NONE,
     VERDICT_CLASS_ACCEPTED,
     VERDICT_CLASS_TRANSPORT,
-    VERDICT_CLASS_REFUSAL,     /* tryLater, internalError ... */
-    VERDICT_CLASS_UNAUTHORIZED,/* unauthorized, unknown: may be too new */
+    VERDICT_CLASS_REFUSAL, /* tryLater, internalError ... */
+    VERDICT_CLASS_UNAUTHORIZED, /* unauthorized, unknown: may be too new */
     VERDICT_CLASS_VERIFY
 };
 

@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 struct verify_policy {
-    bool allow_weak;     /* legacy issuer */
-    bool strict;         /* refuse a delegate without ocsp-nocheck */
-    int64_t max_age_s;   /* for a missing nextUpdate; 0: refuse */
-    int64_t not_after;   /* of the leaf */
+    bool allow_weak; /* legacy issuer */
+    bool strict; /* refuse a delegate without ocsp-nocheck */
+    int64_t max_age_s; /* for a missing nextUpdate; 0: refuse */
+    int64_t not_after; /* of the leaf */
     int64_t stored_this_update; /* 0: nothing stored (anti-rollback) */
     bool stored_revoked; /* a later good needs a newer thisUpdate */
 };
@@ -28,17 +28,17 @@ struct verify_result {
     enum verdict verdict;
     struct ocsp_single single; /* filled from step 6 on */
     struct ocsp_signer signer; /* filled from step 5 on */
-    int64_t life_end;          /* min(nextUpdate, signer, leaf) */
+    int64_t life_end; /* min(nextUpdate, signer, leaf) */
     bool warn_no_nocheck;
-    bool warn_short_life;      /* below 300 s: HAProxy will not serve it */
+    bool warn_short_life; /* below 300 s: HAProxy will not serve it */
 };
 
 /*
  * One line per step, for `ocspd check`: called in order with the verdict of the
  * step (VERDICT_GOOD = passed). May be NULL.
  */
-typedef void verify_trace(void *ctx, const char *step, bool passed,
-    const char *detail);
+typedef void
+verify_trace(void *ctx, const char *step, bool passed, const char *detail);
 
 /*
  * The answer is result->verdict: GOOD or REVOKED when every step passed (also

@@ -33,14 +33,14 @@ bool atomic_file_remove(int dirfd, const char *name, struct err *err);
  * first; its max is the limit: a larger file is ERR_LIMIT). dirfd may be
  * AT_FDCWD. Never blocks on a fifo.
  */
-bool atomic_file_read(int dirfd, const char *name, struct buf *out,
-    struct err *err);
+bool
+atomic_file_read(int dirfd, const char *name, struct buf *out, struct err *err);
 
 /*
  * Removes temp files that a killed writer left (".<anything>.XXXXXX" older than
  * min_age_s seconds); *removed gets their number and may be NULL.
  */
-bool atomic_file_sweep(int dirfd, int min_age_s, size_t *removed,
-    struct err *err);
+bool
+atomic_file_sweep(int dirfd, int min_age_s, size_t *removed, struct err *err);
 
 #endif

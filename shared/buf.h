@@ -15,7 +15,7 @@ struct buf {
     unsigned char *data; /* owned; NULL while nothing was ever put in */
     size_t len;
     size_t room; /* bytes allocated */
-    size_t max;  /* len never passes it */
+    size_t max; /* len never passes it */
 };
 
 /* The caller owns the struct; nothing is allocated before the first byte. */

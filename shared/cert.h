@@ -15,36 +15,36 @@
 #include <stdint.h>
 
 enum {
-    CERT_FINGERPRINT_SIZE = 65,    /* 64 lowercase hex digits and a NUL */
-    CERT_SERIAL_MAX = 64,          /* RFC 5280 4.1.2.2 says 20; be lenient */
-    CERT_HASH_MAX = 48,            /* SHA-384 */
-    CERT_FILE_MAX = 1024 * 1024,   /* ours: a chain file, read whole */
-    CERT_CHAIN_MAX = 64            /* ours: certificates in one file */
+    CERT_FINGERPRINT_SIZE = 65, /* 64 lowercase hex digits and a NUL */
+    CERT_SERIAL_MAX = 64, /* RFC 5280 4.1.2.2 says 20; be lenient */
+    CERT_HASH_MAX = 48, /* SHA-384 */
+    CERT_FILE_MAX = 1024 * 1024, /* ours: a chain file, read whole */
+    CERT_CHAIN_MAX = 64 /* ours: certificates in one file */
 };
 
 /* A file's certificates. The leaf is in no particular place in the file: it is
  * the first certificate that issued none of the others and is no CA; in a file
  * of CAs alone, the first that issued none of the others. */
 struct cert_chain {
-    X509 *leaf;             /* owned */
-    STACK_OF(X509) *others; /* owned; file order, without the leaf */
+    X509 *leaf; /* owned */
+    STACK_OF(X509) * others; /* owned; file order, without the leaf */
 };
 
 /* New; free with cert_chain_free(). ERR_FORMAT names what is wrong ("no
  * certificate found", "3rd certificate: ..."). */
-bool cert_chain_parse(struct span bytes, struct cert_chain *out,
-    struct err *err);
+bool
+cert_chain_parse(struct span bytes, struct cert_chain *out, struct err *err);
 /* The same bytes as a plain list in file order; also the certificates of a DER
  * PKCS#7 bundle, which is what an AIA "CA Issuers" URL may give. */
-bool cert_stack_parse(struct span bytes, STACK_OF(X509) **out,
-    struct err *err);
+bool
+cert_stack_parse(struct span bytes, STACK_OF(X509) * *out, struct err *err);
 /* Reads and parses; the error names the path. */
 bool cert_file_load(const char *path, struct cert_chain *out, struct err *err);
 /* Every certificate of a file, in file order (issuer: and signers: files). */
-bool cert_file_load_all(const char *path, STACK_OF(X509) **out,
-    struct err *err);
+bool
+cert_file_load_all(const char *path, STACK_OF(X509) * *out, struct err *err);
 void cert_chain_fini(struct cert_chain *chain);
-void cert_stack_free(STACK_OF(X509) *certs);
+void cert_stack_free(STACK_OF(X509) * certs);
 
 /*
  * Did `issuer` issue `leaf`? By name, key usage and AKI (X509_check_issued) and
@@ -52,11 +52,11 @@ void cert_stack_free(STACK_OF(X509) *certs);
  */
 bool cert_is_issued_by(X509 *leaf, X509 *issuer);
 /* The one among `candidates` that issued leaf, borrowed; NULL when none. */
-X509 *cert_find_issuer(X509 *leaf, const STACK_OF(X509) *candidates);
+X509 *cert_find_issuer(X509 *leaf, const STACK_OF(X509) * candidates);
 
 /* SHA-256 of the certificate's DER: the name of everything in the spool. */
-bool cert_fingerprint(const X509 *cert, char out[CERT_FINGERPRINT_SIZE],
-    struct err *err);
+bool cert_fingerprint(
+    const X509 *cert, char out[CERT_FINGERPRINT_SIZE], struct err *err);
 bool cert_is_fingerprint(struct span text);
 
 /* One digest's half of a CertID (RFC 6960 4.1.1). */
@@ -88,16 +88,16 @@ bool cert_serial_read(const ASN1_INTEGER *serial,
 struct cert_facts {
     int64_t not_before;
     int64_t not_after;
-    bool must_staple;    /* TLS feature 5 (RFC 7633) */
+    bool must_staple; /* TLS feature 5 (RFC 7633) */
     bool is_ca;
-    char **ocsp_urls;    /* http and https only, file order */
+    char **ocsp_urls; /* http and https only, file order */
     size_t ocsp_url_count;
-    char **crl_urls;     /* http and https only */
+    char **crl_urls; /* http and https only */
     size_t crl_url_count;
-    char **names;        /* DNS names of the SAN, else the subject's CN */
+    char **names; /* DNS names of the SAN, else the subject's CN */
     size_t name_count;
-    char *subject;       /* one line, RFC 2253 */
-    char *issuer;        /* one line */
+    char *subject; /* one line, RFC 2253 */
+    char *issuer; /* one line */
     char serial_hex[2 * CERT_SERIAL_MAX + 1];
 };
 

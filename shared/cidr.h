@@ -12,7 +12,7 @@
 
 struct cidr {
     unsigned char address[16]; /* IPv4 stands as ::ffff:a.b.c.d */
-    unsigned prefix;           /* of the 128 bits */
+    unsigned prefix; /* of the 128 bits */
 };
 
 /* False: not an address, prefix too long, or host bits set. */

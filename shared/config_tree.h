@@ -15,22 +15,18 @@
 
 struct config_mark {
     const char *file; /* borrowed from the tree */
-    unsigned line;    /* from 1 */
-    unsigned column;  /* from 1 */
+    unsigned line; /* from 1 */
+    unsigned column; /* from 1 */
 };
 
-enum config_kind {
-    CONFIG_SCALAR,
-    CONFIG_SEQUENCE,
-    CONFIG_MAPPING
-};
+enum config_kind { CONFIG_SCALAR, CONFIG_SEQUENCE, CONFIG_MAPPING };
 
 struct config_node {
     enum config_kind kind;
     struct config_mark mark;
-    char *text;                 /* CONFIG_SCALAR, after expansion; else NULL */
-    bool is_null;               /* a plain empty, ~ or null scalar */
-    char *key;                  /* in a mapping: this value's key; else NULL */
+    char *text; /* CONFIG_SCALAR, after expansion; else NULL */
+    bool is_null; /* a plain empty, ~ or null scalar */
+    char *key; /* in a mapping: this value's key; else NULL */
     struct config_mark key_mark;
     struct config_node **items; /* sequence and mapping: the children */
     size_t count;
@@ -38,7 +34,7 @@ struct config_node {
 
 struct config_tree {
     struct config_node *root; /* always a mapping, maybe empty */
-    char **files;             /* every file read, in order */
+    char **files; /* every file read, in order */
     size_t file_count;
 };
 
@@ -58,8 +54,8 @@ bool config_tree_parse(const char *name, struct span text, config_env *env,
 void config_tree_free(struct config_tree *tree);
 
 /* The child with this key; NULL when there is none or node is no mapping. */
-const struct config_node *config_node_get(const struct config_node *node,
-    const char *key);
+const struct config_node *
+config_node_get(const struct config_node *node, const char *key);
 
 /* "file:line:column: text" as ERR_CONFIG. */
 bool config_fail(const struct config_mark *mark, struct err *err,

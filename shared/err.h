@@ -13,13 +13,13 @@
 
 enum err_kind {
     ERR_NONE,
-    ERR_SYSTEM,   /* the kernel said no; sys_errno tells */
-    ERR_TIMEOUT,  /* a deadline passed */
-    ERR_LIMIT,    /* larger or more than allowed */
-    ERR_FORMAT,   /* bytes that are not what they should be */
+    ERR_SYSTEM, /* the kernel said no; sys_errno tells */
+    ERR_TIMEOUT, /* a deadline passed */
+    ERR_LIMIT, /* larger or more than allowed */
+    ERR_FORMAT, /* bytes that are not what they should be */
     ERR_REJECTED, /* well-formed, but not acceptable */
-    ERR_CONFIG,   /* the operator's file or command line */
-    ERR_MEMORY    /* allocation failed */
+    ERR_CONFIG, /* the operator's file or command line */
+    ERR_MEMORY /* allocation failed */
 };
 
 enum { ERR_TEXT_SIZE = 640 /* ours: two paths and a sentence */ };

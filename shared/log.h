@@ -18,9 +18,9 @@
 
 enum log_level {
     LOG_LEVEL_ERROR, /* somebody must act */
-    LOG_LEVEL_WARN,  /* we went on */
-    LOG_LEVEL_INFO,  /* the service's state changed */
-    LOG_LEVEL_DEBUG  /* every step */
+    LOG_LEVEL_WARN, /* we went on */
+    LOG_LEVEL_INFO, /* the service's state changed */
+    LOG_LEVEL_DEBUG /* every step */
 };
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -32,8 +32,7 @@ struct log_field {
     int64_t number;
 };
 
-#define LOG_S(k, v)                                                            \
-    ((struct log_field){(k), LOG_FIELD_TEXT, span_str(v), 0})
+#define LOG_S(k, v) ((struct log_field){(k), LOG_FIELD_TEXT, span_str(v), 0})
 #define LOG_SPAN(k, v) ((struct log_field){(k), LOG_FIELD_TEXT, (v), 0})
 #define LOG_I(k, v)                                                            \
     ((struct log_field){(k), LOG_FIELD_INT, {NULL, 0}, (int64_t)(v)})
@@ -41,7 +40,8 @@ struct log_field {
 #define LOG_ERR(e) LOG_S("error", (e)->text)
 
 #define LOG_FIELDS(...)                                                        \
-    ((const struct log_field[]){{NULL, LOG_FIELD_INT, {NULL, 0}, 0}, __VA_ARGS__})
+    ((const struct log_field[]){                                               \
+        {NULL, LOG_FIELD_INT, {NULL, 0}, 0}, __VA_ARGS__})
 #define LOG_AT(level, event, ...)                                              \
     log_event((level), (event), LOG_FIELDS(__VA_ARGS__),                       \
         sizeof(LOG_FIELDS(__VA_ARGS__)) / sizeof(struct log_field))

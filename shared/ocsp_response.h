@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 enum {
-    OCSP_RESPONSE_MAX = 64 * 1024, /* ours: bytes; usual ones have 500 to 2,500 */
-    OCSP_SKEW_S = 300              /* ours: a responder's clock may run ahead */
+    OCSP_RESPONSE_MAX =
+        64 * 1024, /* ours: bytes; usual ones have 500 to 2,500 */
+    OCSP_SKEW_S = 300 /* ours: a responder's clock may run ahead */
 };
 
 /* RFC 6960 4.2.1 OCSPResponseStatus. */
@@ -43,30 +44,30 @@ struct ocsp_response; /* opaque: the parsed DER */
  * DER -> response, every byte eaten. ERR_FORMAT: not an OCSPResponse, or bytes
  * behind it. A response that is not "successful" parses too: ask _outer().
  */
-bool ocsp_response_parse(struct span der, struct ocsp_response **out,
-    struct err *err);
+bool ocsp_response_parse(
+    struct span der, struct ocsp_response **out, struct err *err);
 void ocsp_response_free(struct ocsp_response *resp);
 long ocsp_response_outer(const struct ocsp_response *resp);
 
 /* What the response says of one certificate. Times are Unix seconds. */
 struct ocsp_single {
     enum ocsp_cert_status status;
-    int digest_nid;       /* of the CertID that matched */
+    int digest_nid; /* of the CertID that matched */
     int64_t produced_at;
     int64_t this_update;
-    int64_t next_update;  /* 0: absent */
-    int64_t revoked_at;   /* 0 unless revoked */
-    int revoked_reason;   /* CRLReason, -1: not given */
+    int64_t next_update; /* 0: absent */
+    int64_t revoked_at; /* 0 unless revoked */
+    int revoked_reason; /* CRLReason, -1: not given */
 };
 /* "keyCompromise" ...; "unspecified" for -1 and unknown numbers. */
 const char *ocsp_reason_word(int reason);
 
 enum ocsp_match {
-    OCSP_MATCH_ONE,         /* *out is filled */
-    OCSP_MATCH_NONE,        /* no SingleResponse is for this certificate */
-    OCSP_MATCH_CONFLICT,    /* several, and they differ; *out = revoked if any */
-    OCSP_MATCH_BAD_TIME,    /* a time not written YYYYMMDDHHMMSSZ */
-    OCSP_MATCH_NOT_BASIC    /* not successful, or no BasicOCSPResponse inside */
+    OCSP_MATCH_ONE, /* *out is filled */
+    OCSP_MATCH_NONE, /* no SingleResponse is for this certificate */
+    OCSP_MATCH_CONFLICT, /* several, and they differ; *out = revoked if any */
+    OCSP_MATCH_BAD_TIME, /* a time not written YYYYMMDDHHMMSSZ */
+    OCSP_MATCH_NOT_BASIC /* not successful, or no BasicOCSPResponse inside */
 };
 
 /* Finds the SingleResponse whose CertID is in `ids`, whatever its digest. */
@@ -74,32 +75,32 @@ enum ocsp_match ocsp_response_match(const struct ocsp_response *resp,
     const struct cert_ids *ids, struct ocsp_single *out, struct err *err);
 
 enum ocsp_signer_kind {
-    OCSP_SIGNER_ISSUER,    /* the CA itself */
-    OCSP_SIGNER_DELEGATE,  /* issued by the CA, OCSPSigning EKU */
-    OCSP_SIGNER_LISTED     /* in the operator's signers: file */
+    OCSP_SIGNER_ISSUER, /* the CA itself */
+    OCSP_SIGNER_DELEGATE, /* issued by the CA, OCSPSigning EKU */
+    OCSP_SIGNER_LISTED /* in the operator's signers: file */
 };
 struct ocsp_signer {
     enum ocsp_signer_kind kind;
-    int64_t not_after;     /* the signer certificate's, Unix seconds */
-    bool has_nocheck;      /* id-pkix-ocsp-nocheck (true for the issuer) */
+    int64_t not_after; /* the signer certificate's, Unix seconds */
+    bool has_nocheck; /* id-pkix-ocsp-nocheck (true for the issuer) */
 };
 
 enum ocsp_signature {
     OCSP_SIGNATURE_OK,
-    OCSP_SIGNATURE_NOT_BASIC,     /* nothing signed inside */
-    OCSP_SIGNATURE_WEAK,          /* SHA-1, MD5, RSA below 2048 */
-    OCSP_SIGNATURE_BAD,           /* the bytes are not what was signed */
-    OCSP_SIGNATURE_NO_SIGNER_CERT,/* signer's certificate missing */
-    OCSP_SIGNATURE_NOT_AUTHORISED,/* a signer without the right to sign */
+    OCSP_SIGNATURE_NOT_BASIC, /* nothing signed inside */
+    OCSP_SIGNATURE_WEAK, /* SHA-1, MD5, RSA below 2048 */
+    OCSP_SIGNATURE_BAD, /* the bytes are not what was signed */
+    OCSP_SIGNATURE_NO_SIGNER_CERT, /* signer's certificate missing */
+    OCSP_SIGNATURE_NOT_AUTHORISED, /* a signer without the right to sign */
     OCSP_SIGNATURE_EXPIRED_SIGNER /* signer's certificate out of date */
 };
 /* "bad signature", "signer not authorised" ... for logs and tables. */
 const char *ocsp_signature_word(enum ocsp_signature verdict);
 
 struct ocsp_trust {
-    X509 *issuer;                  /* borrowed, required */
-    const STACK_OF(X509) *signers; /* borrowed, may be NULL: signers: FILE */
-    bool allow_weak;               /* issuer listed as legacy */
+    X509 *issuer; /* borrowed, required */
+    const STACK_OF(X509) * signers; /* borrowed, may be NULL: signers: FILE */
+    bool allow_weak; /* issuer listed as legacy */
 };
 
 /*

@@ -20,8 +20,7 @@ void service_ready(const char *status_fmt, ...)
 /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends it. */
 void service_reloading(void);
 void service_stopping(const char *status);
-void service_status(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));
+void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Asks for more time to stop or start, microseconds. */
 void service_extend_timeout(int64_t usec);
 /* MAINPID= after a re-execution. */

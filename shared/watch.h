@@ -11,9 +11,9 @@
 #include <stdbool.h>
 
 enum watch_kind {
-    WATCH_NAME,   /* `name` in the folder was written, moved in or removed */
+    WATCH_NAME, /* `name` in the folder was written, moved in or removed */
     WATCH_RESCAN, /* look at everything: overflow, folder new or replaced */
-    WATCH_GONE    /* the folder is not there (now watching an ancestor) */
+    WATCH_GONE /* the folder is not there (now watching an ancestor) */
 };
 
 struct watch_event {

@@ -47,8 +47,8 @@ START_TEST(channel_carries_descriptors)
     struct err err;
     char byte = 1;
 
-    ck_assert(channel_send(
-        ends[0], CHANNEL_LISTENERS, 0, SPAN_EMPTY, fds, 2, &err));
+    ck_assert(
+        channel_send(ends[0], CHANNEL_LISTENERS, 0, SPAN_EMPTY, fds, 2, &err));
     ck_assert_int_eq(channel_receive(ends[1], &got), CHANNEL_GOT_ONE);
     ck_assert_int_eq(got.fd_count, 2);
     ck_assert_int_eq(read(got.fds[1], &byte, 1), 1);
@@ -82,8 +82,8 @@ START_TEST(channel_refuses_a_payload_past_the_limit)
 
     ck_assert(channel_send(ends[0], CHANNEL_PING, 0,
         span_make(big, CHANNEL_PAYLOAD_MAX), NULL, 0, &err));
-    ck_assert(!channel_send(ends[0], CHANNEL_PING, 0,
-        span_make(big, sizeof(big)), NULL, 0, &err));
+    ck_assert(!channel_send(
+        ends[0], CHANNEL_PING, 0, span_make(big, sizeof(big)), NULL, 0, &err));
     ck_assert_int_eq(err.kind, ERR_LIMIT);
 }
 END_TEST
@@ -93,8 +93,7 @@ START_TEST(channel_says_when_the_other_side_does_not_read)
     struct err err = {0};
     int sent = 0;
 
-    while (channel_send(
-        ends[0], CHANNEL_PING, 0, SPAN_LIT("x"), NULL, 0, &err))
+    while (channel_send(ends[0], CHANNEL_PING, 0, SPAN_LIT("x"), NULL, 0, &err))
         ck_assert_int_lt(++sent, 100000);
     ck_assert_int_eq(err.kind, ERR_LIMIT);
 }

@@ -32,9 +32,8 @@ static const struct {
     {"an address with a port", "10.0.0.1",
         "X-Forwarded-For: 198.51.100.1:4711\r\n", "198.51.100.1",
         "198.51.100.1:4711, 10.0.0.1"},
-    {"IPv6 in brackets", "10.0.0.1",
-        "X-Forwarded-For: [2001:db8::1]:4711\r\n", "2001:db8::1",
-        "[2001:db8::1]:4711, 10.0.0.1"},
+    {"IPv6 in brackets", "10.0.0.1", "X-Forwarded-For: [2001:db8::1]:4711\r\n",
+        "2001:db8::1", "[2001:db8::1]:4711, 10.0.0.1"},
     {"what is no address ends the search", "10.0.0.1",
         "X-Forwarded-For: 198.51.100.1, unknown\r\n", "10.0.0.1",
         "198.51.100.1, unknown, 10.0.0.1"},
@@ -46,8 +45,7 @@ static const struct {
 static struct http_parser *
 parse(const char *fields)
 {
-    struct http_parser *parser =
-        http_parser_new_request(&http_limits_default);
+    struct http_parser *parser = http_parser_new_request(&http_limits_default);
     struct span data;
     struct err err;
     size_t eaten;
@@ -128,8 +126,8 @@ main(void)
 
     (void)cidr_parse(SPAN_LIT("10.0.0.0/8"), &trusted[0]);
     (void)cidr_parse(SPAN_LIT("fd00::/8"), &trusted[1]);
-    tcase_add_loop_test(tcase, the_client_is_found, 0,
-        (int)(sizeof(cases) / sizeof(cases[0])));
+    tcase_add_loop_test(
+        tcase, the_client_is_found, 0, (int)(sizeof(cases) / sizeof(cases[0])));
     tcase_add_loop_test(tcase, a_plain_request_id_is_passed_others_are_made, 0,
         (int)(sizeof(ids) / sizeof(ids[0])));
     suite_add_tcase(suite, tcase);

@@ -284,9 +284,9 @@ START_TEST(own_replies)
         span_ends(buf_span(&out), SPAN_LIT("Connection: keep-alive\r\n\r\n")));
     buf_clear(&out);
     ck_assert(http_write_reply(&out, 426, "No.", "", false, true, 0));
-    ck_assert(span_ends(buf_span(&out),
-        SPAN_LIT("Connection: Upgrade, close\r\n"
-                 "Upgrade: websocket\r\n\r\n")));
+    ck_assert(
+        span_ends(buf_span(&out), SPAN_LIT("Connection: Upgrade, close\r\n"
+                                           "Upgrade: websocket\r\n\r\n")));
 }
 END_TEST
 

@@ -17,15 +17,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct idle_pool;    /* kept-alive connections of a worker */
+struct idle_pool; /* kept-alive connections of a worker */
 struct backend_pool; /* servers of one group and their health (backend_pick) */
 
 /* Why there is no (whole) response. */
 enum backend_failure {
     BACKEND_FAILED_CONNECT, /* 502 */
     BACKEND_FAILED_TIMEOUT, /* 504 */
-    BACKEND_FAILED_PROTOCOL,/* 502: not HTTP, wrong Accept, closed early ... */
-    BACKEND_FAILED_LIMIT,   /* 413 when the body was too large to buffer */
+    BACKEND_FAILED_PROTOCOL, /* 502: not HTTP, wrong Accept, closed early ... */
+    BACKEND_FAILED_LIMIT, /* 413 when the body was too large to buffer */
     BACKEND_FAILED_INTERNAL /* 500 */
 };
 const char *backend_failure_word(enum backend_failure why);
@@ -50,8 +50,7 @@ struct backend_events {
     void (*on_upgraded)(void *ctx, const struct http_response *head,
         struct stream *stream, struct span rest);
     /* May come after on_head too: the response is cut then. */
-    void (*on_fail)(
-        void *ctx, enum backend_failure why, const struct err *err);
+    void (*on_fail)(void *ctx, enum backend_failure why, const struct err *err);
 };
 
 /* What a call may use; outlives it. */
@@ -62,10 +61,10 @@ struct backend_env {
 
 struct backend_request {
     const struct http_request *head; /* borrowed until release */
-    const struct http_peer *peer;    /* borrowed until release */
+    const struct http_peer *peer; /* borrowed until release */
     const struct gate_location *location; /* borrowed; the generation lives */
-    struct backend_pool *pool;       /* borrowed; NULL for files */
-    int64_t max_body;                /* bytes */
+    struct backend_pool *pool; /* borrowed; NULL for files */
+    int64_t max_body; /* bytes */
 };
 
 struct backend_call;

@@ -30,8 +30,8 @@ size_t backend_pool_count(const struct backend_pool *pool);
 
 /* The next to try; `tried` counts attempts of this exchange: NULL when every
  * server was tried. */
-struct backend_server *backend_pick(
-    struct backend_pool *pool, size_t tried, uint64_t now_ms);
+struct backend_server *
+backend_pick(struct backend_pool *pool, size_t tried, uint64_t now_ms);
 void backend_pick_failed(struct backend_server *server, uint64_t now_ms);
 void backend_pick_worked(struct backend_server *server);
 

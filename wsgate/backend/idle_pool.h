@@ -11,8 +11,8 @@
 #include "wsgate/net/stream.h"
 
 enum {
-    IDLE_POOL_PER_SERVER = 64,   /* ours */
-    IDLE_POOL_MS = 15 * 1000     /* ours: below usual 60 s of backends */
+    IDLE_POOL_PER_SERVER = 64, /* ours */
+    IDLE_POOL_MS = 15 * 1000 /* ours: below usual 60 s of backends */
 };
 
 struct idle_pool;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct http_field {
-    struct span name;  /* as it came */
+    struct span name; /* as it came */
     struct span value; /* trimmed */
 };
 
@@ -47,19 +47,19 @@ struct http_request {
     struct buf arena;
     enum http_method method;
     struct span method_text;
-    struct span target;    /* as it came (origin-form, or absolute-form) */
-    struct span path;      /* normal form (url_path.h): routing, access rules
+    struct span target; /* as it came (origin-form, or absolute-form) */
+    struct span path; /* normal form (url_path.h): routing, access rules
                               and forwarding all use this one */
-    struct span query;     /* behind "?", raw; data NULL: no "?" */
+    struct span query; /* behind "?", raw; data NULL: no "?" */
     struct span authority; /* Host, or the absolute-form's authority */
-    struct span host;      /* of authority: lower case, no port, no brackets */
-    unsigned minor;        /* HTTP/1.minor: 0 or 1 */
+    struct span host; /* of authority: lower case, no port, no brackets */
+    unsigned minor; /* HTTP/1.minor: 0 or 1 */
     struct http_fields fields;
     enum http_body body;
-    uint64_t length;       /* HTTP_BODY_LENGTH */
+    uint64_t length; /* HTTP_BODY_LENGTH */
     bool keep_alive;
     bool expects_continue;
-    bool is_upgrade;       /* Connection: upgrade and an Upgrade field */
+    bool is_upgrade; /* Connection: upgrade and an Upgrade field */
 };
 
 struct http_response {

@@ -16,18 +16,18 @@
 #include <stdint.h>
 
 struct http_limits {
-    size_t head_max;   /* bytes of start line and fields: 431 */
-    size_t field_max;  /* number of fields: 431 */
+    size_t head_max; /* bytes of start line and fields: 431 */
+    size_t field_max; /* number of fields: 431 */
     size_t target_max; /* bytes: 414 */
 };
 extern const struct http_limits http_limits_default; /* 32 KiB, 100, 8 KiB */
 
 enum http_event {
-    HTTP_EVENT_MORE,     /* all bytes eaten; give more */
-    HTTP_EVENT_HEAD,     /* the head is complete: http_parser_request() ... */
-    HTTP_EVENT_BODY,     /* *data: body bytes, chunk framing removed */
-    HTTP_EVENT_END,      /* message complete; trailers are in the parser */
-    HTTP_EVENT_ERROR     /* *err; http_parser_status() says what to answer */
+    HTTP_EVENT_MORE, /* all bytes eaten; give more */
+    HTTP_EVENT_HEAD, /* the head is complete: http_parser_request() ... */
+    HTTP_EVENT_BODY, /* *data: body bytes, chunk framing removed */
+    HTTP_EVENT_END, /* message complete; trailers are in the parser */
+    HTTP_EVENT_ERROR /* *err; http_parser_status() says what to answer */
 };
 
 struct http_parser;
@@ -60,8 +60,8 @@ enum http_event http_parser_eof(struct http_parser *parser, struct err *err);
 struct http_request *http_parser_request(struct http_parser *parser);
 struct http_response *http_parser_response(struct http_parser *parser);
 /* Trailer fields, after END. */
-const struct http_fields *http_parser_trailers(
-    const struct http_parser *parser);
+const struct http_fields *
+http_parser_trailers(const struct http_parser *parser);
 /* 400, 414, 431, 501, 505 ...; for requests after ERROR. */
 unsigned http_parser_status(const struct http_parser *parser);
 /* Has the current message begun? False: between two messages. */

@@ -22,7 +22,7 @@ bool http_parse_check_response(struct http_response *head,
 /* No body whatever the fields say: to HEAD, 1xx, 204, 304 (RFC 9112 6.3). */
 bool http_parse_check_is_bodyless(enum http_method method, unsigned status);
 /* Trailers may not speak of framing or routing (RFC 9110 6.5.1). */
-bool http_parse_check_trailers(
-    const struct http_fields *trailers, struct err *err);
+bool
+http_parse_check_trailers(const struct http_fields *trailers, struct err *err);
 
 #endif

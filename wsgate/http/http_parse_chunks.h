@@ -24,14 +24,14 @@ enum http_parse_chunk_state {
 
 struct http_parse_chunks {
     enum http_parse_chunk_state state;
-    uint64_t left;    /* of the chunk, or the size while it is read */
+    uint64_t left; /* of the chunk, or the size while it is read */
     unsigned digits;
     size_t extension; /* bytes of extensions in this message */
 };
 
 enum http_parse_chunk_kind {
-    CHUNK_RUN_FRAMING,  /* size, CR, LF */
-    CHUNK_RUN_DROPPED,  /* extension: allowed, bounded, not passed on */
+    CHUNK_RUN_FRAMING, /* size, CR, LF */
+    CHUNK_RUN_DROPPED, /* extension: allowed, bounded, not passed on */
     CHUNK_RUN_DATA
 };
 

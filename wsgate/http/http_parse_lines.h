@@ -16,10 +16,10 @@
 
 struct http_parse_lines {
     struct buf *to; /* borrowed: every byte of the block, CRLFs too */
-    size_t start;   /* where the line begins that is being collected */
-    size_t max;     /* bytes of the block */
+    size_t start; /* where the line begins that is being collected */
+    size_t max; /* bytes of the block */
     size_t first_max; /* bytes of the first line, with its CRLF */
-    size_t count;   /* complete lines */
+    size_t count; /* complete lines */
 };
 
 /* What a start line says; offsets into the block. */
@@ -50,9 +50,9 @@ enum http_parse_block {
 };
 /* The line that was just completed: *start for a start line, *status with what
  * a client is to be told when it is refused. */
-bool http_parse_lines_check(const struct http_parse_lines *lines,
-    struct span line, enum http_parse_block block,
-    const struct http_limits *limits, struct http_parse_start *start,
-    unsigned *status, struct err *err);
+bool
+http_parse_lines_check(const struct http_parse_lines *lines, struct span line,
+    enum http_parse_block block, const struct http_limits *limits,
+    struct http_parse_start *start, unsigned *status, struct err *err);
 
 #endif

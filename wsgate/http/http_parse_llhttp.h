@@ -15,7 +15,7 @@
 enum http_parse_verdict {
     HTTP_PARSE_REFUSED,
     HTTP_PARSE_HAS_BODY, /* as far as llhttp thinks so too */
-    HTTP_PARSE_NO_BODY   /* whatever the fields say */
+    HTTP_PARSE_NO_BODY /* whatever the fields say */
 };
 
 /* Called from within http_parse_llhttp_run(); spans point into its bytes. */

@@ -14,11 +14,11 @@
 #include <stddef.h>
 
 enum route_kind {
-    ROUTE_NO_SITE,    /* 421: no site for this host here */
+    ROUTE_NO_SITE, /* 421: no site for this host here */
     ROUTE_NO_HANDLER, /* 404 */
     ROUTE_UPGRADE_REFUSED, /* an upgrade where only plain handlers are: the
                               plain handler gets it as an ordinary request */
-    ROUTE_UPGRADE_REQUIRED,/* 426: a plain request where only websocket is */
+    ROUTE_UPGRADE_REQUIRED, /* 426: a plain request where only websocket is */
     ROUTE_WEBSOCKET,
     ROUTE_PROXY,
     ROUTE_FASTCGI,
@@ -27,17 +27,17 @@ enum route_kind {
 
 struct route_match {
     enum route_kind kind;
-    size_t site;     /* index into config->sites */
+    size_t site; /* index into config->sites */
     size_t location; /* index into the site's locations */
-    const struct gate_site *site_config;         /* NULL: NO_SITE */
+    const struct gate_site *site_config; /* NULL: NO_SITE */
     const struct gate_location *location_config; /* NULL: NO_HANDLER */
 };
 
 struct route_table;
 
 /* `config` is borrowed for the table's life. */
-bool route_table_new(const struct gate_config *config,
-    struct route_table **out, struct err *err);
+bool route_table_new(const struct gate_config *config, struct route_table **out,
+    struct err *err);
 void route_table_free(struct route_table *table);
 
 /* Index of the site for a host (lower case, no port) on a listener address as

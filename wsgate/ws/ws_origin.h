@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 struct ws_origin_policy {
-    bool any;                  /* origins: [any] */
-    bool same;                 /* "same": scheme, host and port of the request */
+    bool any; /* origins: [any] */
+    bool same; /* "same": scheme, host and port of the request */
     const char *const *listed; /* "https://admin.example.org"; borrowed */
     size_t listed_count;
 };
