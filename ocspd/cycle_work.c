@@ -62,8 +62,22 @@ pending_clear(struct care *care)
     buf_fini(&care->pending_der);
 }
 
+/* The clock went back while a staple was on its way out: the plan was made when
+ * there seemed to be one. */
 static void
-note_written(struct care *care, const struct writing *w)
+plan_after_removal(struct cycle *c, struct care *care)
+{
+    struct target_state *state = &care->target->state;
+    int64_t now = now_wall();
+
+    if (state->status != OCSP_CERT_GOOD || state->life_end <= now)
+        return;
+    state->next_attempt = schedule_at_start(care->target, &c->limits, now);
+    c->want_tick = true;
+}
+
+static void
+note_written(struct cycle *c, struct care *care, const struct writing *w)
 {
     struct target_state *state = &care->target->state;
 
@@ -74,6 +88,8 @@ note_written(struct care *care, const struct writing *w)
     care->spooled_life_end = w->life_end;
     if (w->generation == care->generation)
         pending_clear(care);
+    if (w->kind == CARE_WRITE_REMOVE)
+        plan_after_removal(c, care);
 }
 
 static void
@@ -94,7 +110,7 @@ on_written(
     if (care != NULL && care->writing > 0) {
         care->writing--;
         if (ok) {
-            note_written(care, w);
+            note_written(c, care, w);
         } else if (w->kind != CARE_WRITE_META) {
             care->retry_write_ms = now_boot_ms() + WRITE_RETRY_MS;
             cycle_wake_ms(c, care->retry_write_ms);
