@@ -1,42 +1,18 @@
 """One boot of a machine with systemd as its first process: what `make install`
 makes over a root filesystem of build/peers, a script inside, its notes outside."""
 import glob
-import os
 import pathlib
-import re
 import shutil
 import subprocess
 import time
 
 import pytest
 
-import harness
+import machine
 import pki as pki_module
 
 BOOT_S = 150
 SCRIPT = pathlib.Path(__file__).with_name("systemd_machine.sh")
-
-# Mounts belong to this shell alone: they end with it, however it ends. The root
-# brings systemd-nspawn along: the host needs none.
-BOOT = r"""
-dest=$1 root=$2 notes=$3
-mount --make-rprivate /
-mount --bind "$root" "$root"
-for folder in proc sys dev; do mount --rbind /$folder "$root/$folder"; done
-mount -t tmpfs -o mode=755 tmpfs "$root/run"
-mount -t tmpfs -o mode=755 tmpfs "$root/mnt"
-cd "$root/mnt"
-mkdir -m 755 upper work root notes host
-mount --bind "$notes" notes
-mount -t overlay overlay -o \
-    "lowerdir=$dest:$root,upperdir=upper,workdir=work" root
-# Not chroot(1): below one no user namespace can be made, PrivateUsers= needs it.
-cd "$root"
-pivot_root . mnt/host
-umount -l /mnt/host
-exec systemd-nspawn -q -D /mnt/root --boot --register=no --keep-unit \
-    --link-journal=no --private-network --bind=/mnt/notes:/notes
-"""
 
 UNIT = """[Unit]
 After=basic.target dbus.service
@@ -65,43 +41,6 @@ sites:
 """
 
 
-def _root():
-    """The root filesystem; skips, saying why, when there is none."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can boot a machine with systemd-nspawn")
-    if harness.variant().startswith(("asan", "tsan")):
-        pytest.skip("sanitizers do not run under the units' confinement")
-    peers = os.environ.get("PEERS") or str(harness.ROOT / "build/peers")
-    root = pathlib.Path(peers) / "systemd-rootfs"
-    if not (root / "usr/bin/systemd-nspawn").exists():
-        pytest.skip(f"no {root} (make peers, as root)")
-    return root
-
-
-def _install(dest):
-    """`make install` of just these programs: nothing is built."""
-    env = {name: value for name, value in os.environ.items()
-           if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR")}
-    build = pathlib.Path(harness.program("wsgate")).parent
-    subprocess.run(
-        ["make", "--no-print-directory", "-C", str(harness.ROOT), "-o", "all",
-         "install", f"DESTDIR={dest}", f"BUILD={build}", "PREFIX=/usr/local",
-         "SYSCONFDIR=/etc"], env=env, check=True, stdin=subprocess.DEVNULL)
-
-
-def _add_libraries(dest, root):
-    """Shared libraries that the programs need and the root has not."""
-    for name in ("ocspd", "wsgate"):
-        words = subprocess.run(["ldd", harness.program(name)], check=True,
-                               capture_output=True, text=True).stdout
-        for found in re.findall(r"=> (/\S+)", words):
-            # /lib is a link into /usr there: a folder of ours would hide it.
-            place = "usr/" + re.sub(r"^/(usr/)?", "", found)
-            if not (root / place).exists() and not (dest / place).exists():
-                (dest / place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(found, dest / place)
-
-
 def _add_pki(to, responder):
     to.mkdir(parents=True)
     pki = pki_module.Pki()
@@ -121,8 +60,8 @@ def _add_pki(to, responder):
 
 
 def _fill(dest, root):
-    _install(dest)
-    _add_libraries(dest, root)
+    machine.make_install(dest)
+    machine.add_libraries(dest, root)
     test = dest / "opt/test"
     _add_pki(test / "pki", "http://127.0.0.1:8888/")
     shutil.copy(SCRIPT, test)
@@ -169,14 +108,14 @@ class Machine:
 
 def boot(folder):
     """Boots, waits for the script's end and the power-off."""
-    root = _root()
+    root = machine.root()
     dest, notes = folder / "dest", folder / "notes"
     for path in (dest, notes):
         path.mkdir(mode=0o755)
     _fill(dest, root)
     done = subprocess.run(
-        ["timeout", "-k", "5", str(BOOT_S), "unshare", "--mount", "sh", "-ec",
-         BOOT, "boot", str(dest), str(root), str(notes)],
+        ["timeout", "-k", "5", str(BOOT_S),
+         *machine.boot_argv(dest, root, notes)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False)
     console = done.stdout.decode(errors="replace")
