@@ -24,7 +24,8 @@ def pytest_configure(config):
             "row(text): the row of a feature table this test proves",
             "short: also run under the sanitizers in CI",
             "soak: minutes to hours; make check-long only",
-            "limit(seconds): may take longer than two minutes"):
+            "limit(seconds): may take longer than two minutes",
+            "must_run: may not skip as root on Debian, without a sanitizer"):
         config.addinivalue_line("markers", line)
 
 
@@ -42,6 +43,21 @@ def pytest_collection_modifyitems(items):
             file.write(f"{row}\t{test}\n")
 
 
+def _is_debian_root():
+    return os.geteuid() == 0 and not harness.is_sanitized() and \
+        os.path.exists("/etc/debian_version")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and \
+            item.get_closest_marker("must_run") and _is_debian_root():
+        report.outcome = "failed"
+        report.longrepr = f"may not skip here: {report.longrepr[-1]}"
+
+
 def _too_long(*_):
     raise TimeoutError("the test takes too long")
 
@@ -52,7 +68,7 @@ def time_limit(request):
     seconds = mark.args[0] if mark else TEST_MAX_S
     if request.node.get_closest_marker("soak"):
         seconds = max(seconds, 3600)
-    if harness.variant().startswith(("asan", "tsan")):
+    if harness.is_sanitized():
         seconds *= 3
     before = signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(seconds)

@@ -308,8 +308,7 @@ def memory(pid, what="VmHWM"):
     return int(re.search(rf"^{what}:\s+(\d+) kB", text, re.M)[1]) * 1024
 
 
-def is_sanitized():
-    return harness.variant().startswith(("asan", "tsan"))
+is_sanitized = harness.is_sanitized
 
 
 # ---- a test's own wsgate ----------------------------------------------------------------

@@ -34,6 +34,10 @@ def variant():
     return pathlib.Path(program("ocspd")).parent.name
 
 
+def is_sanitized():
+    return variant().startswith(("asan", "tsan"))
+
+
 def wait_until(condition, what, timeout=WAIT_S):
     """The first true value of condition(); fails with `what` and the time."""
     start = time.monotonic()

@@ -59,7 +59,7 @@ def root():
     """The root filesystem; skips, saying why, when there is none."""
     if os.geteuid() != 0:
         pytest.skip("only root can boot a machine with systemd-nspawn")
-    if harness.variant().startswith(("asan", "tsan")):
+    if harness.is_sanitized():
         pytest.skip("sanitizers do not run under the units' confinement")
     peers = os.environ.get("PEERS") or str(harness.ROOT / "build/peers")
     found = pathlib.Path(peers) / "systemd-rootfs"
