@@ -12,7 +12,8 @@ certificates:
   - path: "/etc/ocspd/certs/*.pem"
 """
 
-WSGATE_YAML = """sites:
+WSGATE_YAML = """spool: /var/spool/ocspd
+sites:
   - hosts: ["*"]
     listen: ["0.0.0.0:443", "[::]:443"]
     certificates: [{chain: certs/site.pem}]
