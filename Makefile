@@ -107,7 +107,8 @@ help:
 ## make lint format     layers, headers, clang-tidy, shellcheck; clang-format
 ## make deps            install what building and testing need (asks first)
 ## make peers           a root filesystem with servers that tests talk to
-## make install         DESTDIR, PREFIX, SYSCONFDIR
+## make install         DESTDIR, PREFIX, SYSCONFDIR; tells what comes next
+## make uninstall       what install put; configuration and spool stay
 
 $(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
@@ -227,43 +228,19 @@ clean:
 SBINDIR   ?= $(PREFIX)/sbin
 MANDIR    ?= $(PREFIX)/share/man
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
-MAN_PAGES  = $(wildcard ocspd/*.[1-8] wsgate/*.[1-8] shared/*.[1-8])
-UNITS      = $(wildcard $(addprefix systemd/*.,service socket path timer))
-EXAMPLES   = ocspd wsgate
-# Units name the programs as under /usr/local or /usr, and files below /etc.
-UNIT_PATHS = \
-    -e 's,/usr\(/local\)\{0\,1\}/sbin/\(ocspd\|wsgate\),$(SBINDIR)/\2,g' \
-    -e 's,/etc/\(ocspd\|wsgate\),$(SYSCONFDIR)/\1,g'
+install uninstall: export DESTDIR    := $(DESTDIR)
+install uninstall: export PREFIX     := $(PREFIX)
+install uninstall: export SYSCONFDIR := $(SYSCONFDIR)
+install uninstall: export SBINDIR    := $(SBINDIR)
+install uninstall: export MANDIR     := $(MANDIR)
+install uninstall: export UNITDIR    := $(UNITDIR)
+install uninstall: export BUILD      := $(BUILD)
 
 install: all
-	@install -d "$(DESTDIR)$(SBINDIR)"
-	@install -m 755 $(BUILD)/ocspd $(BUILD)/wsgate "$(DESTDIR)$(SBINDIR)"
-	@for page in $(MAN_PAGES); do \
-	    install -D -m 644 $$page \
-	        "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
-	@for unit in $(UNITS); do \
-	    install -d "$(DESTDIR)$(UNITDIR)" && \
-	    sed $(UNIT_PATHS) $$unit >"$(DESTDIR)$(UNITDIR)/$${unit##*/}" && \
-	    chmod 644 "$(DESTDIR)$(UNITDIR)/$${unit##*/}"; done
-	@for kind in sysusers tmpfiles; do for file in systemd/*.$$kind; do \
-	    base=$$(basename $$file .$$kind); [ ! -e $$file ] || \
-	    install -D -m 644 $$file \
-	        "$(DESTDIR)$(PREFIX)/lib/$$kind.d/$$base.conf"; done; done
-	@for name in $(EXAMPLES); do \
-	    to="$(DESTDIR)$(SYSCONFDIR)/$$name/$$name.yaml"; \
-	    from=contrib/examples/$$name.yaml; \
-	    [ -e "$$to" ] || [ ! -e $$from ] || install -D -m 644 $$from "$$to"; \
-	done
+	@contrib/install/files install
 
 # What install put there, but for the configuration.
 uninstall:
-	@rm -f "$(DESTDIR)$(SBINDIR)/ocspd" "$(DESTDIR)$(SBINDIR)/wsgate"
-	@for page in $(MAN_PAGES); do \
-	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
-	@for unit in $(UNITS); do \
-	    rm -f "$(DESTDIR)$(UNITDIR)/$${unit##*/}"; done
-	@for kind in sysusers tmpfiles; do for file in systemd/*.$$kind; do \
-	    base=$$(basename $$file .$$kind); \
-	    rm -f "$(DESTDIR)$(PREFIX)/lib/$$kind.d/$$base.conf"; done; done
+	@contrib/install/files uninstall
 
 -include $(wildcard $(OBJ)/*/*.d $(OBJ)/*/*/*.d)
