@@ -1,5 +1,11 @@
 """What an operator puts on a machine (machine.py) in the first hour: a pair, two
 configurations, a page; and the ways to look at what came of it."""
+import asyncio
+import ssl
+import threading
+
+import websockets
+
 import harness
 from responder import Responder
 
@@ -72,3 +78,75 @@ def steady_handshakes(host, root, name=NAME, port=443, per_second=100):
     with host.network():
         return harness.Daemon(harness.tool("handshakes"), root, "127.0.0.1",
                               port, name, per_second, 10 ** 9, code=None)
+
+
+WEBSOCKET_SERVER = """
+import asyncio, websockets
+async def echo(socket):
+    async for message in socket:
+        await socket.send(message)
+async def main():
+    async with websockets.serve(echo, "127.0.0.1", %d):
+        print("listening", flush=True)
+        await asyncio.Future()
+asyncio.run(main())
+"""
+
+
+def websocket_server(host, port=9000):
+    """python3-websockets, echoing, on the machine's loopback."""
+    with host.network():
+        server = harness.Daemon("/usr/bin/python3", "-c",
+                                WEBSOCKET_SERVER % port, code=None)
+    server.wait_log("listening")
+    return server
+
+
+class Tunnel:
+    """A client that sends and gets back one message after the other until it
+    is closed: `echoed` counts, `error` is what ended it."""
+
+    def __init__(self, host, root, target="/", name=NAME, port=443):
+        self.echoed, self.error = 0, None
+        self._closing = threading.Event()
+        self._uri = f"wss://{name}:{port}{target}"
+        self._context = ssl.create_default_context(cafile=str(root))
+        with host.network():      # the thread stays there
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _run(self):
+        try:
+            asyncio.run(self._echo())
+        except Exception as error:
+            self.error = error
+
+    async def _echo(self):
+        async with websockets.connect(self._uri, ssl=self._context,
+                                      host="127.0.0.1", open_timeout=20,
+                                      ping_interval=None) as socket:
+            while not self._closing.is_set():
+                wanted = f"message {self.echoed}"
+                await socket.send(wanted)
+                got = await asyncio.wait_for(socket.recv(), harness.WAIT_S)
+                assert got == wanted, got
+                self.echoed += 1
+                await asyncio.sleep(0.01)
+
+    def wait_echo(self, more=1):
+        """So many more, from now on."""
+        goal = self.echoed + more
+        harness.wait_until(lambda: self.echoed >= goal or self.error,
+                           f"{more} more echoes")
+        assert self.error is None, repr(self.error)
+
+    def close(self):
+        self._closing.set()
+        self._thread.join(harness.WAIT_S)
+        assert self.error is None, repr(self.error)
