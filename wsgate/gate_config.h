@@ -108,6 +108,7 @@ struct gate_config {
     int64_t workers; /* 0: auto */
     char *spool; /* NULL: no stapling */
     char *user; /* only for a start as root */
+    char *admin; /* "unix:/path", "off"; NULL: where systemd made a folder */
     int64_t max_connections; /* per worker; 0: from the descriptor limit */
     struct config_strings trusted_proxies; /* CIDRs */
     struct {

@@ -103,6 +103,21 @@ gate_config_address_listen(const char *text, struct err *err)
 }
 
 bool
+gate_config_address_admin(const char *text, struct err *err)
+{
+    struct span all = span_str(text);
+
+    if (span_eq(all, SPAN_LIT("off")))
+        return true;
+    if (span_starts(all, SPAN_LIT("unix:")))
+        return check_unix(span_from(all, 5), err);
+    return err_set(err, ERR_CONFIG,
+        "'%.100s' is no admin socket; expected unix:/run/wsgate/admin.sock or "
+        "off",
+        text);
+}
+
+bool
 gate_config_address_server(const char *text, struct err *err)
 {
     struct span all = span_str(text);

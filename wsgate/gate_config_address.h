@@ -11,7 +11,9 @@
 
 /* "0.0.0.0:443" "[::]:443" "unix:/run/x.sock"; port 0: the kernel chooses. */
 bool gate_config_address_listen(const char *text, struct err *err);
-/* These, and "name:9000"; port 1 to 65535. */
+/* "unix:/run/wsgate/admin.sock", "off". */
+bool gate_config_address_admin(const char *text, struct err *err);
+/* As for listening, and "name:9000"; port 1 to 65535. */
 bool gate_config_address_server(const char *text, struct err *err);
 /* "*", "*.example.org", "www.example.org", an address; lower case. */
 bool gate_config_address_host(const char *text, struct err *err);

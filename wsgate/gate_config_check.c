@@ -183,12 +183,25 @@ resolve_access(struct gate_config *config, struct err *err)
     return true;
 }
 
+static bool
+check_admin(const struct gate_config *config, struct err *err)
+{
+    const struct config_node *node =
+        config_node_get(config->tree->root, "admin");
+    struct err why = {.kind = ERR_NONE};
+
+    if (config->admin == NULL || gate_config_address_admin(config->admin, &why))
+        return true;
+    return fail_at(node == NULL ? NULL : &node->mark, &why, err);
+}
+
 bool
 gate_config_check(struct gate_config *config, struct err *err)
 {
     const struct gate_site *sites = config->sites.items;
 
     if (!check_pools(config, err) || !resolve_access(config, err) ||
+        !check_admin(config, err) ||
         !check_strings(&config->trusted_proxies, is_network, err))
         return false;
     for (size_t i = 0; i < config->sites.count; i++)

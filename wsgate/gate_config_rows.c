@@ -342,6 +342,8 @@ const struct config_row gate_config_rows[] = {
      .help = "Folder of OCSP responses; without it nothing is stapled."},
     {.name = "user", .type = CONF_STRING, .offset = AT(gate_config, user),
      .help = "Who workers run as after a start as root."},
+    {.name = "admin", .type = CONF_STRING, .offset = AT(gate_config, admin),
+     .help = "Socket of `wsgate reload` and `status`: unix:/path, or off."},
     {.name = "max_connections", .type = CONF_INT,
      .offset = AT(gate_config, max_connections), .fallback = "0", .min = "0",
      .max = "10000000",

@@ -14,6 +14,7 @@ static const char full[] =
     "workers: 4\n"
     "spool: /var/spool/ocspd\n"
     "user: wsgate\n"
+    "admin: unix:/run/wsgate/admin.sock\n"
     "max_connections: 5000\n"
     "trusted_proxies: [10.0.0.0/8, \"fd00::/8\"]\n"
     "log: {access: \"off\", format: json, level: debug}\n"
@@ -83,6 +84,7 @@ check_globals(const struct gate_config *c)
     ck_assert_int_eq(c->workers, 4);
     ck_assert_str_eq(c->spool, "/var/spool/ocspd");
     ck_assert_str_eq(c->user, "wsgate");
+    ck_assert_str_eq(c->admin, "unix:/run/wsgate/admin.sock");
     ck_assert_int_eq(c->max_connections, 5000);
     ck_assert_uint_eq(c->trusted_proxies.count, 2);
     ck_assert_str_eq(c->log.access, "off");
@@ -184,6 +186,7 @@ START_TEST(defaults)
     ck_assert_int_eq(config->workers, 0);
     ck_assert_ptr_null(config->spool);
     ck_assert_ptr_null(config->user);
+    ck_assert_ptr_null(config->admin);
     ck_assert_int_eq(config->max_connections, 0);
     ck_assert_str_eq(config->log.access, "-");
     ck_assert_int_eq(config->log.format, 0);
@@ -254,6 +257,10 @@ static const struct {
         "1:12", "127.0.0.1:9000"},
     {"empty_access", "log: {access: \"\"}\n" SITE("/: {files: /s}"), "1:15",
         "'access' is empty"},
+    {"admin_port", "admin: 127.0.0.1:9\n" SITE("/: {files: /s}"), "1:8",
+        "expected unix:/run/wsgate/admin.sock or off"},
+    {"admin_relative", "admin: unix:a.sock\n" SITE("/: {files: /s}"), "1:8",
+        "absolute path"},
     {"no_listen", "sites: [{" LOCATIONS "}]\n", "1:9", "'listen' is missing"},
     {"no_locations", "sites: [{" PLAIN "}]\n", "1:9", "'locations' is missing"},
     {"empty_locations", "sites: [{" PLAIN ", locations: {}}]\n", "1:68",

@@ -8,6 +8,7 @@
 #include "shared/log.h"
 #include "shared/now.h"
 #include "shared/service.h"
+#include "wsgate/admin/admin.h"
 #include "wsgate/client/generation.h"
 #include "wsgate/process/cpu_share.h"
 #include "wsgate/process/release.h"
@@ -23,7 +24,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { SIGNALS = 6 };
+enum {
+    SIGNALS = 6,
+    DESCRIPTORS_LOW = 4096 /* ours: about two thousand tunnels */
+};
 
 struct master {
     uv_loop_t loop;
@@ -31,6 +35,7 @@ struct master {
     void *load_ctx;
     struct workforce *force;
     struct rollout *rollout;
+    struct admin *admin;
     uint64_t next_id;
     bool is_reloading;
     bool reload_again; /* HUP came while one was under way */
@@ -73,16 +78,19 @@ say_ready(const struct master *m)
  * (reload_again), which begins right behind this.
  */
 static void
-reload_ended(struct master *m, bool ok, const char *text)
+reload_ended(struct master *m, const struct err *why)
 {
     m->is_reloading = false;
-    if (ok) {
+    if (why == NULL) {
+        admin_commit(m->admin);
         say_ready(m);
     } else if (!m->is_ending) {
-        log_error(
-            "reload failed, the old configuration stays", LOG_S("error", text));
-        service_ready("reload failed, the old configuration stays: %s", text);
+        admin_abort(m->admin);
+        log_error("reload failed, the old configuration stays", LOG_ERR(why));
+        service_ready(
+            "reload failed, the old configuration stays: %s", why->text);
     }
+    admin_reload_over(m->admin, why);
 }
 
 static void
@@ -97,10 +105,14 @@ static void
 on_rollout_end(void *ctx, bool is_committed, const char *why)
 {
     struct master *m = ctx;
+    struct err err = {0};
 
     if (m->is_reloading) {
-        reload_ended(m, is_committed, why);
+        if (!is_committed)
+            (void)err_set(&err, ERR_REJECTED, "%s", why);
+        reload_ended(m, is_committed ? NULL : &err);
     } else if (is_committed) {
+        admin_commit(m->admin);
         say_ready(m);
     } else if (!m->is_ending) {
         log_error("start failed", LOG_S("error", why));
@@ -122,6 +134,17 @@ warn_fixed(const struct master *m)
         log_warn("workers: changed, takes effect at the next start");
 }
 
+/* Takes the release. */
+static bool
+prepare(struct master *m, struct release *r, int slots, struct err *err)
+{
+    if (!admin_prepare(m->admin, release_config(r), err)) {
+        release_free(r);
+        return false;
+    }
+    return rollout_begin(m->rollout, r, slots, err);
+}
+
 static void
 start_reload(struct master *m)
 {
@@ -134,14 +157,63 @@ start_reload(struct master *m)
     }
     m->is_reloading = true;
     service_reloading();
+    admin_reload_begun(m->admin);
     if (!release_make(m->load, m->load_ctx, ++m->next_id, &r, &err) ||
-        !rollout_begin(m->rollout, r, workforce_slots(m->force), &err)) {
-        reload_ended(m, false, err.text);
+        !prepare(m, r, workforce_slots(m->force), &err)) {
+        reload_ended(m, &err);
         return;
     }
     warn_fixed(m);
     rollout_send(m->rollout);
 }
+
+/* ---- the admin socket -------------------------------------------------------------- */
+
+static bool
+on_admin_reload(void *ctx, struct err *err)
+{
+    struct master *m = ctx;
+
+    if (m->is_ending)
+        return err_set(err, ERR_REJECTED, "wsgate is stopping");
+    start_reload(m);
+    return true;
+}
+
+static void
+on_admin_status(void *ctx, struct admin_status *out)
+{
+    const struct master *m = ctx;
+    const struct release *r = rollout_current(m->rollout);
+
+    *out = (struct admin_status){
+        .state = rollout_pending(m->rollout) != NULL ? "reloading" : "serving",
+        .worker_count = m->force == NULL ? 0 : workforce_slots(m->force)};
+    if (r == NULL)
+        return;
+    out->generation = r->id;
+    out->sites = release_config(r)->sites.count;
+    if (release_config(r)->tree->file_count > 0)
+        out->config = release_config(r)->tree->files[0];
+}
+
+static void
+on_admin_worker(void *ctx, int index, struct admin_worker *out)
+{
+    const struct master *m = ctx;
+    struct workforce_member member;
+
+    workforce_look(m->force, index, &member);
+    out->pid = member.pid;
+    out->state = member.is_up ? "up" : member.pid > 0 ? "starting" : "down";
+    out->since = now_wall() - member.age_ms / 1000;
+}
+
+static const struct admin_ops admin_ops = {
+    .reload = on_admin_reload,
+    .status = on_admin_status,
+    .worker = on_admin_worker,
+};
 
 /* ---- signals ------------------------------------------------------------------------ */
 
@@ -165,6 +237,7 @@ stop(struct master *m)
         return;
     }
     m->is_ending = true;
+    admin_end(m->admin, "wsgate is stopping");
     service_stopping("draining");
     service_extend_timeout((deadline_ms + 5000) * 1000);
     log_info("stopping: draining", LOG_I("deadline_ms", deadline_ms));
@@ -190,6 +263,7 @@ on_signal(uv_signal_t *handle, int number)
         break;
     case SIGQUIT:
         m->is_ending = true;
+        admin_end(m->admin, "wsgate is stopping");
         workforce_kill(m->force);
         rollout_stop(m->rollout);
         break;
@@ -216,12 +290,26 @@ raise_descriptor_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-        limit.rlim_cur == limit.rlim_max)
+    rlim_t from;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_max < DESCRIPTORS_LOW)
+        log_warn("few descriptors are allowed: each tunnel takes two",
+            LOG_I("hard_limit", limit.rlim_max),
+            LOG_S("mend", "LimitNOFILE=524288 in a drop-in (systemctl edit "
+                          "wsgate), or ulimit -Hn where wsgate is started"));
+    from = limit.rlim_cur;
+    if (from == limit.rlim_max)
         return;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-        log_debug("descriptor limit raised", LOG_I("limit", limit.rlim_cur));
+        log_info("descriptor limit raised", LOG_I("from", from),
+            LOG_I("to", limit.rlim_cur));
+    else
+        log_warn("descriptor limit cannot be raised", LOG_I("limit", from),
+            LOG_I("hard_limit", limit.rlim_max),
+            LOG_S("error", strerror(errno)));
 }
 
 static void
@@ -278,7 +366,7 @@ master_start(struct master *m, struct err *err)
     raise_descriptor_limit();
     slots = release_config(r)->workers > 0 ? (int)release_config(r)->workers
                                            : cpu_share();
-    if (!rollout_begin(m->rollout, r, slots, err))
+    if (!prepare(m, r, slots, err))
         return false;
     m->force = workforce_new(&m->loop, slots, worker_user(release_config(r)),
         &rollout_workforce_events, m->rollout, err);
@@ -290,6 +378,7 @@ static void
 close_handles(struct master *m)
 {
     rollout_close(m->rollout);
+    admin_close(m->admin);
     uv_close((uv_handle_t *)&m->watchdog, NULL);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&m->signals[i], NULL);
@@ -304,6 +393,7 @@ master_fini(struct master *m)
     close_handles(m);
     workforce_free(m->force);
     rollout_free(m->rollout);
+    admin_free(m->admin);
     (void)uv_loop_close(&m->loop);
 }
 
@@ -318,7 +408,8 @@ master_run(master_load *load, void *ctx)
         return EX_OSERR;
     init_handles(&m);
     m.rollout = rollout_new(&m.loop, on_rollout_end, &m);
-    if (m.rollout == NULL) {
+    m.admin = admin_new(&m.loop, &admin_ops, &m);
+    if (m.rollout == NULL || m.admin == NULL) {
         (void)err_memory(&err);
         log_error("cannot start", LOG_ERR(&err));
         m.exit_code = err_exit_code(&err);

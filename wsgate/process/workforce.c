@@ -514,6 +514,17 @@ workforce_start(struct workforce *force, struct err *err)
     return true;
 }
 
+void
+workforce_look(
+    const struct workforce *force, int slot, struct workforce_member *out)
+{
+    const struct slot *s = &force->slots[slot];
+
+    *out = (struct workforce_member){.pid = s->pid,
+        .is_up = s->is_up,
+        .age_ms = (int64_t)(uv_now(force->loop) - s->started_ms)};
+}
+
 int
 workforce_slots(const struct workforce *force)
 {

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct workforce_events {
@@ -37,6 +38,13 @@ bool workforce_start(struct workforce *force, struct err *err);
 int workforce_slots(const struct workforce *force);
 /* Has the worker said hello (and not died since)? */
 bool workforce_is_up(const struct workforce *force, int slot);
+struct workforce_member {
+    pid_t pid; /* 0: dead, its successor is about to be started */
+    bool is_up;
+    int64_t age_ms; /* since this process was started */
+};
+void workforce_look(
+    const struct workforce *force, int slot, struct workforce_member *out);
 /* False: the worker cannot be reached and will be replaced. */
 bool workforce_send(struct workforce *force, int slot, enum channel_type type,
     uint64_t id, struct span payload, const int *fds, int fd_count);
