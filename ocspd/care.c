@@ -69,6 +69,7 @@ recall(struct care *care, const struct spool_meta *meta)
     replace_text(&care->last_error, meta->last_error);
     state->last_attempt = meta->last_attempt;
     state->fetched_at = meta->fetched_at;
+    state->replaced_at = meta->replaced_at;
     /* after failures a restart is a wish to try at once */
     state->next_attempt = meta->failures > 0 ? 0 : meta->next_attempt;
     state->last_verdict = meta->last_error_kind == NULL
@@ -165,6 +166,7 @@ static bool
 load_unverified(struct care *care, struct span der,
     const struct spool_meta *meta, int64_t now)
 {
+    struct target_state *state = &care->target->state;
     char digest[65];
 
     spool_digest(der, digest);
@@ -176,6 +178,11 @@ load_unverified(struct care *care, struct span der,
     }
     care->spooled_this_update = meta->this_update;
     care->spooled_life_end = meta->life_end;
+    if (state->this_update != 0)
+        return true; /* a revocation that is remembered */
+    state->this_update = meta->this_update;
+    state->next_update = meta->next_update;
+    state->life_end = meta->life_end;
     return true;
 }
 
@@ -290,6 +297,10 @@ care_adopt(struct care *care, struct target *found)
         SWAP(unsigned, target->url_count, found->url_count);
     }
     target->mode = found->mode;
+    target->not_before = found->not_before;
+    if (target->first_seen == 0)
+        target->first_seen = found->first_seen;
+    target->jitter = found->jitter;
     target->ids = found->ids;
     target->rule = found->rule;
     target_free(found);

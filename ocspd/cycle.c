@@ -124,6 +124,8 @@ tell_status(const struct cycle *c, int64_t now)
     const struct care *care;
 
     for (care = c->cares; care != NULL; care = care->hh.next) {
+        if (care->gone_at != 0)
+            continue;
         asked += care->target->mode == TARGET_OCSP;
         live += care_is_live(care, now);
         failing += care->target->state.failures > 0;

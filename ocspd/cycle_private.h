@@ -1,6 +1,7 @@
 /*
- * What the cycle's three files share: cycle.c (loop, clocks, signals, reload),
- * cycle_scan.c (certificates come and go), cycle_work.c (rounds and writes).
+ * What the cycle's four files share: cycle.c (loop, clocks, signals, reload),
+ * cycle_scan.c (certificates come and go), cycle_gone.c (how long the staples
+ * of those that went stay), cycle_work.c (rounds and writes).
  */
 #ifndef OCSPD_CYCLE_PRIVATE_H
 #define OCSPD_CYCLE_PRIVATE_H
@@ -59,6 +60,15 @@ void cycle_scan_soon(struct cycle *c);
 void cycle_reload_spool(struct cycle *c);
 void cycle_verify_watches(struct cycle *c);
 void cycle_close_watches(struct cycle *c);
+
+/* cycle_gone.c. For a care that is gone; may free it. */
+void cycle_tend_gone(struct cycle *c, struct care *care, int64_t now);
+/*
+ * Files in the spool of no certificate under care: when a successor of theirs
+ * is, they get a care that is gone. False: they are not kept.
+ */
+bool cycle_adopt_stranger(struct cycle *c, const char *fp,
+    const struct spool_meta *meta, int64_t now);
 
 /* cycle_work.c. Writes what a care's state says; `der` for STORE. */
 void cycle_write(

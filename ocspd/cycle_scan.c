@@ -203,6 +203,16 @@ cycle_reload_spool(struct cycle *c)
     load_care(c, care, now_wall());
 }
 
+/* It had been replaced, and the side file says so. */
+static void
+use_again(struct cycle *c, struct care *care)
+{
+    if (care->target->state.replaced_at == 0)
+        return;
+    care->target->state.replaced_at = 0;
+    cycle_write(c, care, CARE_WRITE_META, SPAN_EMPTY);
+}
+
 static bool
 add_care(struct cycle *c, struct target *target, int64_t now)
 {
@@ -216,6 +226,7 @@ add_care(struct cycle *c, struct target *target, int64_t now)
         hh, c->cares, care->target->fp, strlen(care->target->fp), care);
     care_log_mode(care);
     load_care(c, care, now);
+    use_again(c, care);
     return true;
 }
 
@@ -227,12 +238,14 @@ update_care(
 
     care->scan = c->scan;
     care->gone_at = 0;
+    use_again(c, care);
     if (!care_adopt(care, found))
         return;
     if (care->target->mode != old_mode)
         care_log_new_mode(care, old_mode);
     if (care->pending == CARE_WRITE_META && care->writing == 0)
         load_care(c, care, now);
+    use_again(c, care);
     care->target->state.next_attempt = now;
 }
 
@@ -322,13 +335,14 @@ on_entry(void *ctx, const char *fp, bool has_der)
 }
 
 static void
-retire_stranger(
-    struct cycle *c, const char *fp, const struct discover_result *found)
+retire_stranger(struct cycle *c, const char *fp,
+    const struct discover_result *found, int64_t now)
 {
     struct spool_meta meta = {0};
     bool known = spool_load_meta(publish_spool(c->publish), fp, &meta, NULL);
 
-    if (!discover_is_doubtful(found, known ? meta.cert_path : NULL)) {
+    if (!discover_is_doubtful(found, known ? meta.cert_path : NULL) &&
+        !(known && cycle_adopt_stranger(c, fp, &meta, now))) {
         log_info("certificate no longer configured, its spool files go",
             LOG_S("fp", fp), LOG_S("path", known ? meta.cert_path : NULL));
         cycle_retire(c, fp);
@@ -364,7 +378,7 @@ look_into_spool(
 
     if (spool_each(publish_spool(c->publish), on_entry, &strangers, NULL)) {
         for (size_t i = 0; i < strangers.count; i++)
-            retire_stranger(c, strangers.fps[i], found);
+            retire_stranger(c, strangers.fps[i], found, now);
         notice_lost(c, now);
     }
     free(strangers.fps);

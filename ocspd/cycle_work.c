@@ -13,10 +13,7 @@
 enum {
     WRITE_RETRY_MS = 10 * 1000, /* ours: a full disk is looked at so often */
     ROUND_RETRY_S = 60, /* ours: memory was gone */
-    LOG_AGAIN_S = 3600,
-    SUCCESSOR_LOOK_MS = 5 * 1000, /* ours: it costs all pairs when many go */
-    SUCCESSOR_WAIT_MS = 60 * 60 * 1000 /* ours: a renewed certificate gets its
-                                          first staple before the old goes */
+    LOG_AGAIN_S = 3600
 };
 
 /* ---- writing ------------------------------------------------------------ */
@@ -332,11 +329,12 @@ by_urgency(const void *a, const void *b, void *ctx)
         (*left)->target, (*right)->target, *(const int64_t *)ctx);
 }
 
+/* Also one that is gone: as long as it is kept, it is kept from running out. */
 static bool
 is_askable(const struct cycle *c, const struct care *care)
 {
     return care->target->mode == TARGET_OCSP && care->round == NULL &&
-           care->gone_at == 0 && !(c->options->once && care->is_attempted);
+           !(c->options->once && care->is_attempted);
 }
 
 /* All that is due, the most urgent first: the limits are fetch's. */
@@ -439,45 +437,6 @@ tend_spool(struct cycle *c, struct care *care, int64_t now)
         submit_pending(c, care);
 }
 
-static bool
-has_waiting_successor(const struct cycle *c, const struct care *gone)
-{
-    const struct care *care;
-
-    for (care = c->cares; care != NULL; care = care->hh.next)
-        if (care != gone && care->gone_at == 0 &&
-            care->target->mode == TARGET_OCSP &&
-            !care->target->state.has_staple &&
-            strcmp(care->target->path, gone->target->path) == 0)
-            return true;
-    return false;
-}
-
-/* A server may still use the old certificate while the new one waits for its
- * first staple. */
-static void
-retire_gone(struct cycle *c, struct care *care)
-{
-    int64_t now_ms = now_boot_ms();
-
-    if (care->writing > 0)
-        return; /* the answers are this one's, not its successor's */
-    if (care->gone_look_ms > now_ms) {
-        cycle_wake_ms(c, care->gone_look_ms);
-        return;
-    }
-    care->gone_look_ms = now_ms + SUCCESSOR_LOOK_MS;
-    if (now_ms - care->gone_at < SUCCESSOR_WAIT_MS &&
-        has_waiting_successor(c, care))
-        return;
-    log_info("certificate no longer under care",
-        LOG_S("target", care->target->label), LOG_S("path", care->target->path),
-        LOG_S("fp", care->target->fp));
-    cycle_retire(c, care->target->fp);
-    HASH_DEL(c->cares, care);
-    care_free(care);
-}
-
 void
 cycle_work(struct cycle *c, int64_t now)
 {
@@ -489,7 +448,7 @@ cycle_work(struct cycle *c, int64_t now)
         tend_spool(c, care, now);
         care_log_alert(care, now);
         if (care->gone_at != 0)
-            retire_gone(c, care);
+            cycle_tend_gone(c, care, now);
     }
     start_due(c, now);
 }

@@ -231,6 +231,7 @@ fill_times(struct spool_meta *meta, const struct target *target)
     meta->next_attempt = state->next_attempt;
     meta->failures = state->failures;
     meta->not_after = target->not_after;
+    meta->replaced_at = state->replaced_at;
     meta->revoked_at = state->revoked_at;
     meta->revoked_reason = state->revoked_reason;
     meta->must_staple = target->must_staple;

@@ -48,6 +48,7 @@ struct target_state {
     unsigned failures; /* in a row */
     int64_t retry_after; /* the responder's own wish: not before; 0: none */
     int64_t max_age_until; /* HTTP freshness; 0: none */
+    int64_t replaced_at; /* its successor was ready; 0: in use */
     enum verdict last_verdict;
     char der_sha256[65]; /* of the bytes in the spool; "" none */
 };

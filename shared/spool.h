@@ -56,6 +56,7 @@ struct spool_meta {
     int64_t next_attempt;
     int64_t failures; /* in a row */
     int64_t not_after; /* of the certificate */
+    int64_t replaced_at; /* its successor was ready; 0: it is in use */
     int64_t revoked_at; /* 0: not revoked */
     int revoked_reason;
     bool must_staple;

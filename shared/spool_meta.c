@@ -39,6 +39,7 @@ static const struct member members[] = {
     MEMBER(next_attempt, MEMBER_INT64),
     MEMBER(failures, MEMBER_INT64),
     MEMBER(not_after, MEMBER_INT64),
+    MEMBER(replaced_at, MEMBER_INT64),
     MEMBER(revoked_at, MEMBER_INT64),
     MEMBER(revoked_reason, MEMBER_INT),
     MEMBER(must_staple, MEMBER_BOOL),

@@ -403,6 +403,8 @@ def test_a_renewed_certificate_has_its_staple_before_the_old_one_goes(world):
         os.rename(fresh_file, old.path)
         world.wait_staple(new)
         assert seen[0], "the old staple went first"
+        wait_until(lambda: world.meta(old)["replaced_at"], "its grace")
+        world.clock.set(11 * 60)
         wait_until(lambda: world.der(old) is None, "the old staple gone")
 
 
