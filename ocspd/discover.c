@@ -7,6 +7,7 @@
 
 #include "ocspd/discover_issuer.h"
 #include "shared/buf.h"
+#include "shared/denied.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -261,6 +262,37 @@ add_target(struct candidate *c)
     list_add_last(&c->run->out->targets, &target->node);
 }
 
+/* "we may not look" is no "nothing there": certbot's live/ is 0700 root. False:
+ * it is not that. */
+static bool
+note_denied(struct run *run, size_t row, const char *path)
+{
+    struct denied denied;
+    bool is_itself;
+
+    if (!denied_find(path, &denied))
+        return false;
+    is_itself = strcmp(path, denied.path) == 0;
+    if (denied.is_folder)
+        note(run, true, row, path,
+            "%s%s%s: %s: let the hook PREFIX/share/ocspd/hooks/certbot (PREFIX "
+            "is /usr/local as a rule) copy each renewed chain to "
+            "/etc/ocspd/certs, or give this user access",
+            is_itself ? "" : path, is_itself ? "" : ": ", denied.path,
+            denied.text);
+    else
+        note(run, true, row, path, "%s: %s: chgrp %s %s && chmod g+r %s", path,
+            denied.text, denied.group, path, path);
+    return true;
+}
+
+static void
+note_folder(struct run *run, size_t row, const char *folder, int error)
+{
+    if (error != EACCES || !note_denied(run, row, folder))
+        note(run, true, row, folder, "%s: %s", folder, strerror(error));
+}
+
 static void
 add_file(struct run *run, size_t row, const char *path, bool is_listed)
 {
@@ -274,6 +306,8 @@ add_file(struct run *run, size_t row, const char *path, bool is_listed)
 
     watch_parent(run, path);
     if (!cert_file_load(path, &c.chain, &err)) {
+        if (err.sys_errno == EACCES && note_denied(run, row, path))
+            return;
         /* a pattern may well match a file without a certificate */
         note(run, is_listed || err.kind != ERR_FORMAT, row, path, "%s",
             err.text);
@@ -288,23 +322,6 @@ add_file(struct run *run, size_t row, const char *path, bool is_listed)
 }
 
 /* ---- rows to files ------------------------------------------------------ */
-
-/* "we may not look" is no "nothing there": certbot's live/ is 0700 root. */
-static void
-note_folder(struct run *run, size_t row, const char *folder, int error)
-{
-    struct stat st;
-
-    if (error == EACCES && stat(folder, &st) == 0)
-        note(run, true, row, folder,
-            "%s: user %u may not search this folder (mode %04o, owner %u): "
-            "let a renewal hook copy the chain to /etc/ocspd/certs, or give "
-            "this user access",
-            folder, (unsigned)geteuid(), (unsigned)(st.st_mode & 07777),
-            (unsigned)st.st_uid);
-    else
-        note(run, true, row, folder, "%s: %s", folder, strerror(error));
-}
 
 static int
 by_name(const struct dirent **a, const struct dirent **b)

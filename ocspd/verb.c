@@ -6,6 +6,7 @@
 
 #include "shared/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +191,9 @@ verb_load_config(
     verb_complain("%s", err.text);
     ocspd_config_free(out->config);
     out->config = NULL;
-    /* a file that cannot be read is a mistake of configuration, too */
+    if (err.kind == ERR_SYSTEM && err.sys_errno == EACCES)
+        return EX_NOPERM;
+    /* a file that is not there is a mistake of configuration, too */
     return err.kind == ERR_SYSTEM ? EX_CONFIG : err_exit_code(&err);
 }
 

@@ -6,6 +6,7 @@
 #include "shared/config_merge.h"
 
 #include "shared/config_syntax.h"
+#include "shared/denied.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,8 +45,10 @@ config_read(const char *path, struct buf *out, struct err *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool ok;
 
-    if (fd < 0)
-        return err_sys(err, "%s", path);
+    if (fd < 0) {
+        (void)err_sys(err, "%s", path);
+        return denied_err(path, err);
+    }
     buf_init(out, CONFIG_FILE_MAX + 2 * READ_STEP);
     ok = read_fd(fd, path, out, err);
     if (!ok)
@@ -117,8 +120,10 @@ config_list_folder(
         *count = 0;
         return true;
     }
-    if (n < 0)
-        return err_sys(err, "%s", folder);
+    if (n < 0) {
+        (void)err_sys(err, "%s", folder);
+        return denied_err(folder, err);
+    }
     ok = join_all(folder, entries, (size_t)n, paths, err);
     if (ok)
         *count = (size_t)n;
