@@ -55,8 +55,8 @@ bool control_flush(struct control *c, struct err *err);
 struct control_socket {
     int fd; /* listening, non-blocking, close-on-exec */
     char *path; /* owned */
-    uint64_t device; /* who made the file at `path`: */
-    uint64_t inode;
+    uint64_t device; /* the file that we made: its number is given to no */
+    uint64_t inode; /* other while fd is open */
 };
 
 /*

@@ -9,14 +9,13 @@
 #include "wsgate/gate_config.h"
 #include "wsgate/process/master.h"
 #include "wsgate/process/worker.h"
+#include "wsgate/verb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-#define DEFAULT_CONFIG "/etc/wsgate/wsgate.yaml"
 
 /* From a file, or from the command line alone. */
 static bool
@@ -29,7 +28,7 @@ load_config(void *ctx, struct gate_config **out, struct err *err)
 
     if (args->count == 0 && cert_count == 0 && listen_count == 0)
         return gate_config_load(
-            cli_value(args, "config", DEFAULT_CONFIG), out, err);
+            cli_value(args, "config", VERB_CONFIG_PATH), out, err);
     return gate_config_make(certs, cert_count, listens, listen_count,
         cli_value(args, "spool", NULL), args->operands, args->count, out, err);
 }
@@ -69,6 +68,8 @@ check_config(struct cli_args *args)
     return EX_OK;
 }
 
+static void complain_of_word(const char *word);
+
 /* "wsgate relaod" is no route. */
 static bool
 are_routes(const struct cli_args *args)
@@ -76,10 +77,7 @@ are_routes(const struct cli_args *args)
     for (int i = 0; i < args->count; i++) {
         if (args->operands[i][0] == '/')
             continue;
-        (void)fprintf(stderr,
-            "wsgate: '%s' is neither a verb (run, schema) nor a route "
-            "(/PREFIX=KIND:TARGET)\n",
-            args->operands[i]);
+        complain_of_word(args->operands[i]);
         return false;
     }
     return true;
@@ -117,7 +115,7 @@ verb_schema(const struct cli_args *args)
 }
 
 static const struct cli_option run_options[] = {
-    {"config", 'c', "FILE", "configuration (" DEFAULT_CONFIG ")", false},
+    {"config", 'c', "FILE", "configuration (" VERB_CONFIG_PATH ")", false},
     {"test", 't', NULL, "check the configuration and its files, then exit",
         false},
     {"dump", 0, NULL, "print the resolved configuration, then exit", false},
@@ -128,14 +126,45 @@ static const struct cli_option run_options[] = {
     {0},
 };
 
+static const struct cli_option reload_options[] = {
+    VERB_ADMIN_OPTIONS,
+    {0},
+};
+
+static const struct cli_option status_options[] = {
+    VERB_ADMIN_OPTIONS,
+    {"json", 0, NULL, "the answer as it came", false},
+    {0},
+};
+
 static const struct cli_verb verbs[] = {
     {"", "/PREFIX=KIND:TARGET...", 0, -1, run_options,
         "serve; routes on the command line replace the file", verb_run},
     {"run", "/PREFIX=KIND:TARGET...", 0, -1, run_options, "the same", verb_run},
     {"schema", NULL, 0, 0, NULL, "print a JSON Schema of the configuration",
         verb_schema},
+    {"reload", NULL, 0, 0, reload_options,
+        "a running wsgate reads its configuration again; waits for the outcome",
+        verb_reload},
+    {"status", NULL, 0, 0, status_options,
+        "generation, workers and last reload of a running wsgate", verb_status},
     {0},
 };
+
+static void
+complain_of_word(const char *word)
+{
+    const char *before = "";
+
+    (void)fprintf(stderr, "wsgate: '%s' is neither a verb (", word);
+    for (const struct cli_verb *v = verbs; v->name != NULL; v++) {
+        if (v->name[0] == 0)
+            continue;
+        (void)fprintf(stderr, "%s%s", before, v->name);
+        before = ", ";
+    }
+    (void)fputs(") nor a route (/PREFIX=KIND:TARGET)\n", stderr);
+}
 
 static const struct cli_program program = {
     .name = "wsgate",
