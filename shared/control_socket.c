@@ -20,7 +20,7 @@
 
 enum {
     SOCKET_MODE = 0660,
-    BACKLOG = 16, /* ours: as many as are served at once */
+    BACKLOG = 128, /* ours: more scripts than ever ask at once */
     LOCK_TRIES = 100,
     LOCK_PAUSE_MS = 5 /* the lock is held for a few system calls */
 };

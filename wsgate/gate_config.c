@@ -41,8 +41,11 @@ gate_config_load(const char *path, struct gate_config **out, struct err *err)
 {
     struct config_tree *tree = NULL;
 
-    return config_tree_load(path, environment, &tree, err) &&
-           from_tree(tree, out, err);
+    if (!config_tree_load(path, environment, &tree, err) ||
+        !from_tree(tree, out, err))
+        return false;
+    (*out)->path = (*out)->tree->files[0];
+    return true;
 }
 
 bool

@@ -122,6 +122,7 @@ struct gate_config {
     struct config_list pools; /* struct gate_pool */
     struct config_list sites; /* struct gate_site */
     struct config_tree *tree; /* owned; marks point into it */
+    const char *path; /* borrowed from the tree; NULL: not from a file */
 };
 
 extern const struct config_row gate_config_rows[];
