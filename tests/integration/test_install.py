@@ -232,7 +232,7 @@ def test_install_by_an_ordinary_user_below_an_own_folder(folder):
         "systemd-sysusers",
         "systemd-tmpfiles --create ocspd.conf wsgate.conf && "
         "systemctl daemon-reload",
-        "/usr/local/share/ocspd/hooks/deploy-pair site CHAIN.pem KEY.pem",
+        "/usr/local/share/ocspd/hooks/deploy-pair site fullchain.pem privkey.pem",
         "systemctl enable --now ocspd wsgate"]),
     ("FOLDER/p", [
         "systemd-sysusers FOLDER/p/lib/sysusers.d/ocspd.conf "
@@ -241,14 +241,14 @@ def test_install_by_an_ordinary_user_below_an_own_folder(folder):
         "FOLDER/p/lib/tmpfiles.d/wsgate.conf && "
         "systemctl link -q FOLDER/p/lib/systemd/system/* && "
         "systemctl daemon-reload",
-        "FOLDER/p/share/ocspd/hooks/deploy-pair site CHAIN.pem KEY.pem",
+        "FOLDER/p/share/ocspd/hooks/deploy-pair site fullchain.pem privkey.pem",
         "systemctl enable --now ocspd wsgate"])])
 def test_the_next_commands_are_printed(folder, prefix, commands):
     """DESTDIR is empty here: /usr/local is a bind mount in a namespace."""
     prefix = prefix.replace("FOLDER", str(folder))
     told = installed_on_a_host(folder, prefix, "install")
     assert [line.strip() for line in told.splitlines()
-            if line.startswith("  ")] == \
+            if line.startswith("    ")] == \
         [line.replace("FOLDER", str(folder)) for line in commands]
 
 
