@@ -34,6 +34,14 @@ static const struct cli_option show_options[] = {
     {0},
 };
 
+static const struct cli_option wait_options[] = {
+    VERB_SOURCE_OPTIONS,
+    VERB_RULE_OPTIONS,
+    {"all", 0, NULL, "every certificate that the configuration names", false},
+    {"timeout", 0, "TIME", "at most so long (10m); 0 looks once", false},
+    {0},
+};
+
 static const struct cli_verb verbs[] = {
     {"", "[CERT...]", 0, -1, run_options,
         "run the daemon", verb_run},
@@ -47,6 +55,9 @@ static const struct cli_verb verbs[] = {
         verb_check},
     {"status", NULL, 0, 0, status_options,
         "what the spool holds", verb_status},
+    {"wait", "[CERT...]", 0, -1, wait_options,
+        "until each has a response to staple; 75: not within the time",
+        verb_wait},
     {"show", "FILE|CERT", 1, 1, show_options,
         "print a response, or the one spooled for a certificate", verb_show},
     {0},

@@ -15,19 +15,40 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { COMPLAINT_MAX = 4096 /* ours: two paths and some sentences */ };
+
 /* Relative paths of the command line start at the working folder. */
 static const struct config_mark command_line = {"command line", 1, 1};
+
+/* A terminal obeys what names of certificates may hold. */
+static void
+make_plain(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
 
 void
 verb_complain(const char *fmt, ...)
 {
+    char text[COMPLAINT_MAX];
     va_list ap;
 
-    (void)fputs("ocspd: ", stderr);
     va_start(ap, fmt);
-    (void)vfprintf(stderr, fmt, ap);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    (void)fputc('\n', stderr);
+    make_plain(text);
+    (void)fprintf(stderr, "ocspd: %s\n", text);
+}
+
+void
+verb_complain_no_spool(const char *path)
+{
+    verb_complain("the spool %s does not exist: is ocspd running? (systemctl "
+                  "status ocspd) `systemd-tmpfiles --create ocspd.conf` makes "
+                  "the folder; -c or --spool name another",
+        path);
 }
 
 /* ---- the options that replace a rule ------------------------------------ */

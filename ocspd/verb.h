@@ -37,6 +37,7 @@ int verb_fetch(const struct cli_args *args);
 int verb_check(const struct cli_args *args);
 int verb_status(const struct cli_args *args);
 int verb_show(const struct cli_args *args);
+int verb_wait(const struct cli_args *args);
 
 struct verb_config {
     struct ocspd_config *config; /* owned until given away */
@@ -51,8 +52,10 @@ struct verb_config {
 int verb_load_config(const struct cli_args *args, bool has_rule_options,
     struct verb_config *out);
 
-/* One line on stderr, "ocspd: ...". */
+/* One line on stderr, "ocspd: ..."; control characters become '?'. */
 void verb_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* There is no such folder, and what may be the reason. */
+void verb_complain_no_spool(const char *path);
 
 /* Does the operand name it: by path, by a folder above, or as a copy of it? */
 bool verb_names(const char *operand, const struct target *target);

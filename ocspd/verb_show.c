@@ -5,6 +5,7 @@
 #include "ocspd/verb.h"
 
 #include "shared/atomic_file.h"
+#include "shared/denied.h"
 #include "shared/ocsp_response.h"
 #include "shared/spool.h"
 
@@ -123,7 +124,11 @@ show_from_spool(const struct cli_args *args, const char *fp)
     if (spool_open(&spool, loaded.config->spool, &err)) {
         code = show_spooled(&spool, fp);
         spool_close(&spool);
+    } else if (err.kind == ERR_SYSTEM && err.sys_errno == ENOENT) {
+        verb_complain_no_spool(loaded.config->spool);
+        code = EX_TEMPFAIL;
     } else {
+        (void)denied_err(loaded.config->spool, &err);
         code = fail(&err);
     }
     ocspd_config_free(loaded.config);

@@ -7,6 +7,7 @@
 #include "ocspd/discover.h"
 #include "ocspd/schedule.h"
 #include "ocspd/status.h"
+#include "shared/denied.h"
 #include "shared/now.h"
 
 #include <errno.h>
@@ -72,7 +73,12 @@ open_spool(
     struct spool *spool, const char *path, bool *is_open, struct err *err)
 {
     *is_open = spool_open(spool, path, err);
-    return *is_open || (err->kind == ERR_SYSTEM && err->sys_errno == ENOENT);
+    if (*is_open)
+        return true;
+    if (err->kind != ERR_SYSTEM || err->sys_errno != ENOENT)
+        return denied_err(path, err);
+    verb_complain_no_spool(path);
+    return true;
 }
 
 int

@@ -17,7 +17,7 @@ def test_help_is_on_stdout_and_version_too(world):
     assert "fetch" in done.out and done.err == ""
     done = world.run("--version", code=0)
     assert re.search(r"\d+\.\d+\.\d+", done.out)
-    for verb in ("fetch", "check", "status", "show"):
+    for verb in ("fetch", "check", "status", "show", "wait"):
         done = world.run(verb, "--help", code=0)
         assert done.out and done.err == "", verb
 
