@@ -35,6 +35,7 @@ on_reload(void *ctx, struct err *err)
     if (ends_at_once) {
         admin_reload_begun(admin);
         admin_reload_over(admin, why_not.kind == ERR_NONE ? NULL : &why_not);
+        admin_all_switched(admin);
     }
     return true;
 }
@@ -182,6 +183,9 @@ START_TEST(a_reload_is_answered_at_its_end)
     expect(fd, "");
     admin_reload_over(admin, NULL);
     turn();
+    expect(fd, "");
+    admin_all_switched(admin);
+    turn();
     expect(fd, GOOD);
     (void)close(fd);
 }
@@ -220,17 +224,41 @@ START_TEST(the_reload_under_way_does_not_count_for_who_comes_later)
     say(second, RELOAD);
     say(third, RELOAD);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(first, GOOD);
     expect(second, "");
     admin_reload_begun(admin);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(second, GOOD);
     expect(third, GOOD);
     (void)close(first);
     (void)close(second);
     (void)close(third);
+}
+END_TEST
+
+START_TEST(the_next_reload_does_not_answer_who_waits_for_the_switch)
+{
+    int first = dial(), second = dial();
+
+    say(first, RELOAD);
+    admin_reload_begun(admin);
+    admin_reload_over(admin, NULL);
+    say(second, RELOAD);
+    admin_reload_begun(admin);
+    admin_all_switched(admin);
+    turn();
+    expect(first, GOOD);
+    expect(second, "");
+    (void)err_set(&why_not, ERR_CONFIG, "wrong");
+    admin_reload_over(admin, &why_not);
+    turn();
+    expect(second, "{\"ok\":false,\"error\":\"wrong\",\"exit\":78}\n");
+    (void)close(first);
+    (void)close(second);
 }
 END_TEST
 
@@ -244,6 +272,7 @@ START_TEST(who_left_while_waiting_disturbs_nobody)
     turn();
     admin_reload_begun(admin);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(stays, GOOD);
     (void)close(stays);
@@ -343,6 +372,7 @@ START_TEST(who_does_not_read_costs_nothing_to_others)
     say(fd, RELOAD);
     admin_reload_begun(admin);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(fd, GOOD);
     (void)close(fd);
@@ -381,6 +411,7 @@ START_TEST(who_waits_for_a_reload_keeps_its_place)
     ck_assert_ptr_nonnull(strstr(heard(fd), "too many"));
     admin_reload_begun(admin);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     for (int i = 0; i < PEERS_MAX; i++) {
         expect(waiting[i], GOOD);
@@ -421,6 +452,7 @@ START_TEST(who_asks_nothing_in_time_is_closed_and_who_waits_is_not)
     ck_assert_ptr_null(heard(half));
     admin_reload_begun(admin);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(waiting, GOOD);
     (void)close(idle);
@@ -447,6 +479,7 @@ START_TEST(a_socket_that_moves_is_open_before_the_old_one_is_closed)
     admin_commit(admin);
     ck_assert_int_ne(access(old, F_OK), 0);
     admin_reload_over(admin, NULL);
+    admin_all_switched(admin);
     turn();
     expect(fd, GOOD); /* it asked at the old one */
     (void)close(fd);
@@ -509,6 +542,8 @@ make_suite(void)
     tcase_add_test(tests, the_error_comes_with_the_exit_code_of_a_start);
     tcase_add_test(
         tests, the_reload_under_way_does_not_count_for_who_comes_later);
+    tcase_add_test(
+        tests, the_next_reload_does_not_answer_who_waits_for_the_switch);
     tcase_add_test(tests, who_left_while_waiting_disturbs_nobody);
     tcase_add_test(tests, an_owner_that_refuses_is_quoted);
     tcase_add_test(tests, the_end_of_the_service_is_told_to_who_waits);

@@ -199,16 +199,22 @@ admin_abort(struct admin *admin)
 
 /* ---- reloads --------------------------------------------------------------------- */
 
-void
-admin_reload_begun(struct admin *admin)
+static void
+move(struct admin *admin, enum admin_wait from, enum admin_wait to)
 {
     LIST_EACH(&admin->peers, it)
     {
         struct admin_peer *peer = LIST_ENTRY(it, struct admin_peer, node);
 
-        if (peer->wait == ADMIN_WAIT_NEXT)
-            peer->wait = ADMIN_WAIT_THIS;
+        if (peer->wait == from)
+            peer->wait = to;
     }
+}
+
+void
+admin_reload_begun(struct admin *admin)
+{
+    move(admin, ADMIN_WAIT_NEXT, ADMIN_WAIT_THIS);
 }
 
 static void
@@ -225,7 +231,17 @@ admin_reload_over(struct admin *admin, const struct err *why)
     admin->last.ok = why == NULL;
     (void)snprintf(admin->last.error, sizeof(admin->last.error), "%s",
         why == NULL ? "" : why->text);
-    answer(admin, ADMIN_WAIT_THIS, admin_answer_reload(admin, why));
+    if (why == NULL)
+        move(admin, ADMIN_WAIT_THIS, ADMIN_WAIT_SWITCH);
+    else
+        answer(admin, ADMIN_WAIT_THIS,
+            admin_answer_error(why->text, err_exit_code(why)));
+}
+
+void
+admin_all_switched(struct admin *admin)
+{
+    answer(admin, ADMIN_WAIT_SWITCH, admin_answer_reload(admin));
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -256,6 +272,7 @@ admin_end(struct admin *admin, const char *why)
     admin->door = NULL;
     answer(admin, ADMIN_WAIT_NEXT, admin_answer_error(why, EX_TEMPFAIL));
     answer(admin, ADMIN_WAIT_THIS, admin_answer_error(why, EX_TEMPFAIL));
+    answer(admin, ADMIN_WAIT_SWITCH, admin_answer_reload(admin));
     LIST_EACH(&admin->peers, it)
     {
         struct admin_peer *peer = LIST_ENTRY(it, struct admin_peer, node);

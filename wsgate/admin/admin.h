@@ -40,7 +40,8 @@ struct admin_ops {
     /*
      * Begin a reload, or one more after the one that is under way. Each that
      * begins is told with admin_reload_begun(), each end with
-     * admin_reload_over(), both maybe before this returns. False: none will be.
+     * admin_reload_over() and, if good, admin_all_switched(), all maybe before
+     * this returns. False: none will be.
      */
     bool (*reload)(void *ctx, struct err *err);
     void (*status)(void *ctx, struct admin_status *out);
@@ -71,8 +72,11 @@ void admin_abort(struct admin *admin);
 /* From here on whoever asked for a reload so far waits for the end of this one:
  * one that was under way before may not have seen what they wrote. */
 void admin_reload_begun(struct admin *admin);
-/* `why` NULL: it went well. Answers all who wait for it. */
+/* `why` NULL: it went well, and who waits for it is answered once the workers
+ * have switched. Else they are answered now. */
 void admin_reload_over(struct admin *admin, const struct err *why);
+/* Every worker does what the reloads that are over told it. */
+void admin_all_switched(struct admin *admin);
 
 /* No more requests: removes the socket, answers `why` to those who wait, closes
  * all. */

@@ -40,12 +40,10 @@ admin_answer_error(const char *text, int exit_code)
 }
 
 json_t *
-admin_answer_reload(const struct admin *admin, const struct err *why)
+admin_answer_reload(const struct admin *admin)
 {
     struct admin_status now = {0};
 
-    if (why != NULL)
-        return admin_answer_error(why->text, err_exit_code(why));
     admin->ops->status(admin->ctx, &now);
     return json_pack(
         "{s:b,s:I}", "ok", 1, "generation", (json_int_t)now.generation);

@@ -16,7 +16,8 @@ enum {
 enum admin_wait {
     ADMIN_WAIT_NONE,
     ADMIN_WAIT_NEXT, /* for a reload that has not begun yet */
-    ADMIN_WAIT_THIS /* for the end of the one under way */
+    ADMIN_WAIT_THIS, /* for the end of the one under way */
+    ADMIN_WAIT_SWITCH /* that was good: for the last worker to follow */
 };
 
 /* A socket that is listened on. */
@@ -70,7 +71,7 @@ void admin_peer_check_all(struct admin *admin);
 /* ---- answers: new objects, NULL when memory is gone --------------------------- */
 
 json_t *admin_answer_error(const char *text, int exit_code);
-json_t *admin_answer_reload(const struct admin *admin, const struct err *why);
+json_t *admin_answer_reload(const struct admin *admin);
 json_t *admin_answer_status(const struct admin *admin);
 
 #endif

@@ -72,6 +72,14 @@ say_ready(const struct master *m)
         LOG_I("workers", workforce_slots(m->force)));
 }
 
+static void
+on_all_switched(void *ctx)
+{
+    struct master *m = ctx;
+
+    admin_all_switched(m->admin);
+}
+
 /*
  * Once at the end of every reload, whatever became of it: who asked for it is
  * answered here. Requests that come while one is under way share the next one
@@ -91,6 +99,8 @@ reload_ended(struct master *m, const struct err *why)
             "reload failed, the old configuration stays: %s", why->text);
     }
     admin_reload_over(m->admin, why);
+    if (why == NULL)
+        workforce_catch_up(m->force, on_all_switched, m);
 }
 
 static void

@@ -41,6 +41,7 @@ struct slot {
     uint64_t answered_ms;
     uint64_t backoff_ms;
     bool is_up;
+    uint64_t owes; /* the ping that workforce_catch_up() waits for; 0: none */
 };
 
 struct workforce {
@@ -53,6 +54,9 @@ struct workforce {
     char *user;
     uv_timer_t ping;
     uint64_t pinged_ms; /* when on_ping() ran last */
+    uint64_t last_ping; /* of workforce_catch_up() */
+    void (*on_caught_up)(void *ctx); /* NULL: nobody waits */
+    void *caught_up_ctx;
     bool is_ending;
 };
 
@@ -218,6 +222,19 @@ take_failed(struct slot *s, struct channel_message *m)
 }
 
 static void
+tell_caught_up(struct workforce *force)
+{
+    void (*tell)(void *ctx) = force->on_caught_up;
+
+    for (int i = 0; i < force->count; i++)
+        if (force->slots[i].owes != 0)
+            return;
+    force->on_caught_up = NULL;
+    if (tell != NULL)
+        tell(force->caught_up_ctx);
+}
+
+static void
 take_message(struct slot *s, struct channel_message *m)
 {
     switch (m->type) {
@@ -232,6 +249,9 @@ take_message(struct slot *s, struct channel_message *m)
         break;
     case CHANNEL_PONG:
         s->answered_ms = uv_now(s->force->loop);
+        if (m->id != 0 && m->id == s->owes)
+            s->owes = 0;
+        tell_caught_up(s->force);
         break;
     case CHANNEL_DRAINED:
     case CHANNEL_LISTENERS:
@@ -318,6 +338,23 @@ workforce_send(struct workforce *force, int slot, enum channel_type type,
     return false;
 }
 
+void
+workforce_catch_up(
+    struct workforce *force, void (*on_caught_up)(void *ctx), void *ctx)
+{
+    force->on_caught_up = on_caught_up;
+    force->caught_up_ctx = ctx;
+    force->last_ping++;
+    for (int i = 0; i < force->count; i++) {
+        struct slot *s = &force->slots[i];
+
+        if (s->is_up && workforce_send(force, i, CHANNEL_PING, force->last_ping,
+                            SPAN_EMPTY, NULL, 0))
+            s->owes = force->last_ping;
+    }
+    tell_caught_up(force);
+}
+
 /* ---- pings and deaths ------------------------------------------------------------ */
 
 static void
@@ -381,7 +418,9 @@ lose(struct slot *s)
     struct workforce *force = s->force;
 
     s->pid = 0;
+    s->owes = 0; /* its successor begins with what is in force */
     close_channel(s);
+    tell_caught_up(force);
     force->events->on_lost(force->ctx, s->index);
     if (!force->is_ending)
         respawn_later(s);

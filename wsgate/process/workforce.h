@@ -48,6 +48,10 @@ void workforce_look(
 /* False: the worker cannot be reached and will be replaced. */
 bool workforce_send(struct workforce *force, int slot, enum channel_type type,
     uint64_t id, struct span payload, const int *fds, int fd_count);
+/* Once every worker that is up has done what was sent to it so far, or is gone.
+ * Asked again before that, only the last one is told. */
+void workforce_catch_up(
+    struct workforce *force, void (*on_caught_up)(void *ctx), void *ctx);
 /* SIGCHLD came. */
 void workforce_reap(struct workforce *force);
 void workforce_drain(struct workforce *force, int64_t deadline_ms);
