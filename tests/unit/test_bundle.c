@@ -41,6 +41,30 @@ make_config(void)
     return config;
 }
 
+/* As the disk is. */
+static bool
+from_disk(void *ctx, const char *path, struct span *bytes, struct err *err)
+{
+    static unsigned char stored[64];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    ck_assert_ptr_null(ctx);
+    if (fd < 0)
+        return err_sys(err, "open %s", path);
+    n = read(fd, stored, sizeof(stored));
+    (void)close(fd);
+    *bytes = span_str(n == 9 ? "the chain" : "the key");
+    return true;
+}
+
+static bool
+write_it(
+    const struct gate_config *config, uint64_t id, int *fd, struct err *err)
+{
+    return bundle_write(config, id, from_disk, NULL, fd, err);
+}
+
 static void
 set_up(void)
 {
@@ -57,7 +81,7 @@ START_TEST(bundle_carries_configuration_and_files)
     struct err err = {0};
     int fd = -1;
 
-    ck_assert_msg(bundle_write(config, 42, &fd, &err), "%s", err.text);
+    ck_assert_msg(write_it(config, 42, &fd, &err), "%s", err.text);
     ck_assert_msg(bundle_open(fd, &bundle, &err), "%s", err.text);
     ck_assert_uint_eq(bundle_id(bundle), 42);
     ck_assert(span_eq(bundle_get(bundle, chain), SPAN_LIT("the chain")));
@@ -69,13 +93,62 @@ START_TEST(bundle_carries_configuration_and_files)
 }
 END_TEST
 
+static bool
+many_bytes(void *ctx, const char *path, struct span *bytes, struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    *bytes = span_str(path); /* each file holds its own name */
+    return true;
+}
+
+/* Each file is found among many, in whatever order rows name them; one that
+ * two rows name stands there once. */
+START_TEST(bundle_finds_each_of_many_files)
+{
+    static char text[65536];
+    struct gate_config *config = NULL;
+    struct bundle *bundle = NULL;
+    struct err err = {0};
+    size_t used;
+    int fd = -1;
+
+    used = (size_t)snprintf(text, sizeof(text),
+        "sites:\n"
+        "  - listen: [\"127.0.0.1:1443\"]\n"
+        "    locations: {/: {proxy: \"127.0.0.1:1\"}}\n"
+        "    certificates:\n");
+    for (int i = 0; i < 8; i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used,
+            "      - {chain: /c/%d.pem, key: /k/%d.key, issuer: /ca.pem}\n",
+            i * 7 % 8, i * 3 % 8);
+    ck_assert_msg(
+        gate_config_parse(span_str(text), &config, &err), "%s", err.text);
+    ck_assert(bundle_write(config, 1, many_bytes, NULL, &fd, &err));
+    ck_assert_msg(bundle_open(fd, &bundle, &err), "%s", err.text);
+    for (int i = 0; i < 8; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "/c/%d.pem", i);
+        ck_assert(span_eq(bundle_get(bundle, name), span_str(name)));
+        (void)snprintf(name, sizeof(name), "/k/%d.key", i);
+        ck_assert(span_eq(bundle_get(bundle, name), span_str(name)));
+    }
+    ck_assert(span_eq(bundle_get(bundle, "/ca.pem"), span_str("/ca.pem")));
+    ck_assert_ptr_null(bundle_get(bundle, "/ca.pe").data);
+    ck_assert_ptr_null(bundle_get(bundle, "/ca.pem2").data);
+    bundle_free(bundle);
+    gate_config_free(config);
+}
+END_TEST
+
 START_TEST(bundle_cannot_be_written_to)
 {
     struct gate_config *config = make_config();
     struct err err = {0};
     int fd = -1;
 
-    ck_assert(bundle_write(config, 1, &fd, &err));
+    ck_assert(write_it(config, 1, &fd, &err));
     ck_assert_int_eq(pwrite(fd, "x", 1, 0), -1);
     ck_assert_int_eq(ftruncate(fd, 0), -1);
     (void)close(fd);
@@ -90,7 +163,7 @@ START_TEST(bundle_names_the_place_of_a_missing_file)
     int fd = -1;
 
     (void)unlink(key);
-    ck_assert(!bundle_write(config, 1, &fd, &err));
+    ck_assert(!write_it(config, 1, &fd, &err));
     ck_assert_ptr_nonnull(strstr(err.text, ":3:"));
     ck_assert_ptr_nonnull(strstr(err.text, key));
     ck_assert_ptr_nonnull(strstr(err.text, "No such file"));
@@ -118,7 +191,7 @@ START_TEST(a_cut_or_damaged_bundle_does_not_open)
     ssize_t len;
     int fd = -1;
 
-    ck_assert(bundle_write(config, 1, &fd, &err));
+    ck_assert(write_it(config, 1, &fd, &err));
     len = pread(fd, bytes, sizeof(bytes), 0);
     ck_assert_int_gt(len, 100);
     for (ssize_t cut = 0; cut < len; cut += 7)
@@ -153,6 +226,7 @@ main(void)
         return EXIT_FAILURE;
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_test(tcase, bundle_carries_configuration_and_files);
+    tcase_add_test(tcase, bundle_finds_each_of_many_files);
     tcase_add_test(tcase, bundle_cannot_be_written_to);
     tcase_add_test(tcase, bundle_names_the_place_of_a_missing_file);
     tcase_add_test(tcase, a_cut_or_damaged_bundle_does_not_open);

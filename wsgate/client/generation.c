@@ -79,6 +79,16 @@ generation_unref(struct generation *generation)
         generation_free(generation);
 }
 
+struct gate_config *
+generation_take_config(struct generation *generation)
+{
+    struct gate_config *config = generation->config;
+
+    generation->config = NULL;
+    generation_unref(generation);
+    return config;
+}
+
 /* ---- pools and trusted proxies ------------------------------------------- */
 
 static bool

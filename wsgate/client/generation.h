@@ -70,6 +70,10 @@ void generation_builder_free(struct generation_builder *builder);
 
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
+/* The configuration becomes the caller's, all else is freed, keys above all:
+ * for who only wants to know that it can be built. `generation` is taken and
+ * has no other reference. */
+struct gate_config *generation_take_config(struct generation *generation);
 
 /* NULL: nothing is served there (any more). */
 const struct generation_listener *generation_find_listener(

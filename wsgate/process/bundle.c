@@ -5,14 +5,13 @@
  */
 #include "wsgate/process/bundle.h"
 
-#include "shared/atomic_file.h"
 #include "shared/ckd.h"
-#include "shared/log.h"
+#include "shared/buf.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +20,6 @@ enum {
     BUNDLE_MAGIC = 0x31424757, /* "WGB1" */
     BUNDLE_MAX = 512 * 1024 * 1024, /* ours: 100,000 certificates */
     BUNDLE_CONFIG_MAX = 16 * 1024 * 1024, /* ours */
-    BUNDLE_FILE_MAX = 1024 * 1024, /* as CERT_FILE_MAX */
     BUNDLE_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
 };
 
@@ -39,50 +37,39 @@ struct bundle_entry {
 
 /* ---- writing -------------------------------------------------------------- */
 
+/* What stands in the bundle, in order; nothing is copied before it is written:
+ * there are keys among it. */
+struct part {
+    const char *name; /* borrowed, as data */
+    struct span data;
+};
+
 struct writer {
-    struct buf out;
-    const char **names; /* borrowed; each file once */
-    uint32_t count;
+    bundle_source *source;
+    void *ctx;
+    struct part *parts;
+    size_t count, room;
+    size_t size; /* of all entries as written */
 };
 
 static bool
-add_entry(struct writer *w, const char *name, struct span data, struct err *err)
+add_part(struct writer *w, const char *name, struct span data, struct err *err)
 {
-    struct bundle_entry entry = {
-        .name_len = (uint32_t)strlen(name),
-        .data_len = (uint32_t)data.len,
-    };
-    const char **grown = realloc(w->names, (w->count + 1) * sizeof(*grown));
-
-    if (grown == NULL)
-        return err_memory(err);
-    w->names = grown;
-    w->names[w->count++] = name;
-    if (!buf_add(&w->out, span_make(&entry, sizeof(entry))) ||
-        !buf_add(&w->out, span_make(name, entry.name_len + 1)) ||
-        !buf_add(&w->out, data))
+    w->size += sizeof(struct bundle_entry) + strlen(name) + 1 + data.len;
+    if (w->size > BUNDLE_MAX)
         return err_set(err, ERR_LIMIT, "configuration larger than %d bytes",
             (int)BUNDLE_MAX);
+    if (w->count == w->room) {
+        size_t room = w->room == 0 ? 64 : 2 * w->room;
+        struct part *grown = realloc(w->parts, room * sizeof(*grown));
+
+        if (grown == NULL)
+            return err_memory(err);
+        w->parts = grown;
+        w->room = room;
+    }
+    w->parts[w->count++] = (struct part){name, data};
     return true;
-}
-
-static bool
-has_entry(const struct writer *w, const char *name)
-{
-    for (uint32_t i = 0; i < w->count; i++)
-        if (strcmp(w->names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void
-warn_if_readable_by_all(const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
-        log_warn("key file is readable by everybody", LOG_S("file", path),
-            LOG_S("mend", "chmod o-rwx"));
 }
 
 /* A right that is missing is no mistake in the configuration. */
@@ -98,64 +85,65 @@ static bool
 add_file(struct writer *w, const char *path, const struct config_mark *mark,
     const char *what, struct err *err)
 {
-    struct buf bytes;
-    bool ok;
+    struct span bytes;
 
-    if (path == NULL || has_entry(w, path))
+    if (path == NULL)
         return true;
-    buf_init(&bytes, BUNDLE_FILE_MAX);
-    ok = atomic_file_read(AT_FDCWD, path, &bytes, err);
-    if (!ok) {
-        (void)err_context(err, "%s", what);
-        if (mark->file != NULL)
-            (void)err_context(
-                err, "%s:%u:%u", mark->file, mark->line, mark->column);
-        if (err != NULL && !is_refused(err))
-            err->kind = ERR_CONFIG;
-    } else {
-        ok = add_entry(w, path, buf_span(&bytes), err);
-    }
-    if (bytes.data != NULL)
-        OPENSSL_cleanse(bytes.data, bytes.room);
-    buf_fini(&bytes);
-    return ok;
+    if (w->source(w->ctx, path, &bytes, err))
+        return add_part(w, path, bytes, err);
+    (void)err_context(err, "%s", what);
+    if (mark->file != NULL)
+        (void)err_context(
+            err, "%s:%u:%u", mark->file, mark->line, mark->column);
+    if (err != NULL && !is_refused(err))
+        err->kind = ERR_CONFIG;
+    return false;
 }
 
 static bool
 add_certificate(
     struct writer *w, const struct gate_certificate *row, struct err *err)
 {
-    const char *key = row->key != NULL ? row->key : row->chain;
-
-    if (!add_file(w, row->chain, &row->mark, "chain", err) ||
-        !add_file(w, key, &row->mark, "key", err) ||
-        !add_file(w, row->issuer, &row->mark, "issuer", err) ||
-        !add_file(w, row->signers, &row->mark, "signers", err))
-        return false;
-    warn_if_readable_by_all(key);
-    return true;
+    return add_file(w, row->chain, &row->mark, "chain", err) &&
+           add_file(w, row->key, &row->mark, "key", err) &&
+           add_file(w, row->issuer, &row->mark, "issuer", err) &&
+           add_file(w, row->signers, &row->mark, "signers", err);
 }
 
 static bool
-add_all(struct writer *w, const struct gate_config *config, struct err *err)
+add_certificates(
+    struct writer *w, const struct gate_config *config, struct err *err)
 {
-    struct buf text;
-    bool ok;
-
-    buf_init(&text, BUNDLE_CONFIG_MAX);
-    ok = gate_config_dump(config, &text)
-             ? add_entry(w, BUNDLE_CONFIG, buf_span(&text), err)
-             : err_memory(err);
-    buf_fini(&text);
-    for (size_t i = 0; ok && i < config->sites.count; i++) {
+    for (size_t i = 0; i < config->sites.count; i++) {
         const struct gate_site *site =
             (const struct gate_site *)config->sites.items + i;
         const struct gate_certificate *rows = site->certificates.items;
 
-        for (size_t k = 0; ok && k < site->certificates.count; k++)
-            ok = add_certificate(w, &rows[k], err);
+        for (size_t k = 0; k < site->certificates.count; k++)
+            if (!add_certificate(w, &rows[k], err))
+                return false;
     }
-    return ok;
+    return true;
+}
+
+static int
+compare_parts(const void *a, const void *b)
+{
+    return strcmp(
+        ((const struct part *)a)->name, ((const struct part *)b)->name);
+}
+
+/* Sorted for bundle_get(); a file that two rows name stands there once. */
+static void
+sort_parts(struct writer *w)
+{
+    size_t kept = 0;
+
+    qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
+    for (size_t i = 0; i < w->count; i++)
+        if (kept == 0 || compare_parts(&w->parts[kept - 1], &w->parts[i]) != 0)
+            w->parts[kept++] = w->parts[i];
+    w->count = kept;
 }
 
 static bool
@@ -172,13 +160,34 @@ write_fd(int fd, struct span bytes)
 }
 
 static bool
-seal(struct span bytes, int *out, struct err *err)
+write_parts(int fd, const struct writer *w, uint64_t id)
+{
+    struct bundle_head head = {
+        .magic = BUNDLE_MAGIC, .count = (uint32_t)w->count, .id = id};
+    bool ok = write_fd(fd, span_make(&head, sizeof(head)));
+
+    for (size_t i = 0; ok && i < w->count; i++) {
+        const struct part *part = &w->parts[i];
+        struct bundle_entry entry = {
+            .name_len = (uint32_t)strlen(part->name),
+            .data_len = (uint32_t)part->data.len,
+        };
+
+        ok = write_fd(fd, span_make(&entry, sizeof(entry))) &&
+             write_fd(fd, span_make(part->name, entry.name_len + 1)) &&
+             write_fd(fd, part->data);
+    }
+    return ok;
+}
+
+static bool
+seal(const struct writer *w, uint64_t id, int *out, struct err *err)
 {
     int fd = memfd_create("wsgate-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         return err_sys(err, "memfd_create");
-    if (!write_fd(fd, bytes) || fcntl(fd, F_ADD_SEALS, BUNDLE_SEALS) != 0) {
+    if (!write_parts(fd, w, id) || fcntl(fd, F_ADD_SEALS, BUNDLE_SEALS) != 0) {
         (void)err_sys(err, "write the configuration bundle");
         (void)close(fd);
         return false;
@@ -188,26 +197,24 @@ seal(struct span bytes, int *out, struct err *err)
 }
 
 bool
-bundle_write(
-    const struct gate_config *config, uint64_t id, int *fd, struct err *err)
+bundle_write(const struct gate_config *config, uint64_t id,
+    bundle_source *source, void *ctx, int *fd, struct err *err)
 {
-    struct bundle_head head = {.magic = BUNDLE_MAGIC, .id = id};
-    struct writer w = {.names = NULL};
+    struct writer w = {.source = source, .ctx = ctx};
+    struct buf text;
     bool ok;
 
-    buf_init(&w.out, BUNDLE_MAX);
-    ok = buf_add(&w.out, span_make(&head, sizeof(head)))
-             ? add_all(&w, config, err)
+    buf_init(&text, BUNDLE_CONFIG_MAX);
+    ok = gate_config_dump(config, &text)
+             ? add_part(&w, BUNDLE_CONFIG, buf_span(&text), err) &&
+                   add_certificates(&w, config, err)
              : err_memory(err);
     if (ok) {
-        head.count = w.count;
-        memcpy(w.out.data, &head, sizeof(head));
-        ok = seal(buf_span(&w.out), fd, err);
+        sort_parts(&w);
+        ok = seal(&w, id, fd, err);
     }
-    if (w.out.data != NULL)
-        OPENSSL_cleanse(w.out.data, w.out.room);
-    buf_fini(&w.out);
-    free(w.names);
+    buf_fini(&text);
+    free(w.parts);
     return ok;
 }
 
@@ -218,6 +225,9 @@ struct bundle {
     size_t size;
     uint64_t id;
     uint32_t count;
+    struct bundle_part {
+        struct span name, data;
+    } * parts; /* by name */
 };
 
 /* Cuts the next entry off *rest. */
@@ -245,15 +255,33 @@ entries_of(const struct bundle *b)
     return span_from(span_make(b->map, b->size), sizeof(struct bundle_head));
 }
 
-static bool
-is_whole(const struct bundle *b)
+static int
+compare_names(struct span a, struct span b)
 {
-    struct span rest = entries_of(b), name, data;
+    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
 
-    for (uint32_t i = 0; i < b->count; i++)
-        if (!next_entry(&rest, &name, &data))
-            return false;
-    return rest.len == 0;
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Every length fits, and the names are in order, each once. */
+static bool
+read_parts(struct bundle *b, struct err *err)
+{
+    struct span rest = entries_of(b);
+    size_t at = 0;
+
+    if (b->count > b->size / sizeof(struct bundle_entry))
+        return err_set(err, ERR_FORMAT, "configuration bundle is damaged");
+    b->parts = calloc((size_t)b->count + 1, sizeof(*b->parts));
+    if (b->parts == NULL)
+        return err_memory(err);
+    while (at < b->count &&
+           next_entry(&rest, &b->parts[at].name, &b->parts[at].data) &&
+           (at == 0 ||
+               compare_names(b->parts[at - 1].name, b->parts[at].name) < 0))
+        at++;
+    return (at == b->count && rest.len == 0) ||
+           err_set(err, ERR_FORMAT, "configuration bundle is damaged");
 }
 
 static bool
@@ -274,9 +302,9 @@ map_fd(int fd, struct bundle *b, struct err *err)
     memcpy(&head, b->map, sizeof(head));
     b->id = head.id;
     b->count = head.count;
-    if (head.magic != BUNDLE_MAGIC || !is_whole(b))
+    if (head.magic != BUNDLE_MAGIC)
         return err_set(err, ERR_FORMAT, "configuration bundle is damaged");
-    return true;
+    return read_parts(b, err);
 }
 
 bool
@@ -301,6 +329,7 @@ bundle_free(struct bundle *bundle)
         return;
     if (bundle->map != NULL)
         (void)munmap(bundle->map, bundle->size);
+    free(bundle->parts);
     free(bundle);
 }
 
@@ -314,10 +343,19 @@ struct span
 bundle_get(void *bundle, const char *name)
 {
     const struct bundle *b = bundle;
-    struct span rest = entries_of(b), wanted = span_str(name), found, data;
+    struct span wanted = span_str(name);
+    size_t low = 0, high = b->count;
 
-    for (uint32_t i = 0; i < b->count; i++)
-        if (next_entry(&rest, &found, &data) && span_eq(found, wanted))
-            return data;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_names(wanted, b->parts[middle].name);
+
+        if (order == 0)
+            return b->parts[middle].data;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
     return SPAN_EMPTY;
 }

@@ -16,12 +16,19 @@
 #define BUNDLE_CONFIG "config" /* gate_config_dump()'s text */
 
 /*
- * Reads every file that `config` names (certificates, keys, issuers, signers)
- * and writes them with the resolved configuration. *fd is the caller's, sealed
- * against writing and resizing. ERR_CONFIG names file:line:column and path.
+ * The bytes of a file that the configuration names, borrowed until
+ * bundle_write() returns. It may be asked twice for the same.
  */
-bool bundle_write(
-    const struct gate_config *config, uint64_t id, int *fd, struct err *err);
+typedef bool
+bundle_source(void *ctx, const char *path, struct span *bytes, struct err *err);
+
+/*
+ * Writes the resolved configuration and every file that it names (certificates,
+ * keys, issuers, signers). *fd is the caller's, sealed against writing and
+ * resizing. ERR_CONFIG names file:line:column and path.
+ */
+bool bundle_write(const struct gate_config *config, uint64_t id,
+    bundle_source *source, void *ctx, int *fd, struct err *err);
 
 struct bundle; /* reader */
 

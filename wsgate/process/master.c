@@ -11,6 +11,7 @@
 #include "wsgate/admin/admin.h"
 #include "wsgate/client/generation.h"
 #include "wsgate/process/cpu_share.h"
+#include "wsgate/process/pairs.h"
 #include "wsgate/process/release.h"
 #include "wsgate/process/rollout.h"
 #include "wsgate/process/workforce.h"
@@ -35,9 +36,11 @@ struct master {
     void *load_ctx;
     struct workforce *force;
     struct rollout *rollout;
+    struct pairs *pairs;
     struct admin *admin;
     uint64_t next_id;
     bool is_reloading;
+    bool is_swapping; /* certificates that changed on disk */
     bool reload_again; /* HUP came while one was under way */
     bool is_ending;
     int exit_code;
@@ -50,7 +53,7 @@ master_check(master_load *load, void *ctx, struct err *err)
 {
     struct release *r = NULL;
 
-    if (!release_make(load, ctx, 0, &r, err))
+    if (!release_make(load, ctx, 0, NULL, &r, err))
         return false;
     release_free(r);
     return true;
@@ -92,7 +95,9 @@ reload_ended(struct master *m, const struct err *why)
     if (why == NULL) {
         admin_commit(m->admin);
         say_ready(m);
+        pairs_follow(m->pairs, rollout_current(m->rollout));
     } else if (!m->is_ending) {
+        pairs_resume(m->pairs);
         admin_abort(m->admin);
         log_error("reload failed, the old configuration stays", LOG_ERR(why));
         service_ready(
@@ -111,19 +116,31 @@ give_up(struct master *m, int exit_code)
     workforce_kill(m->force);
 }
 
+/* Broken off by a reload, it is no failure: the reload reads the disk, too. */
+static void
+swap_ended(struct master *m, bool is_committed, const char *why)
+{
+    m->is_swapping = false;
+    if (!m->is_ending && (is_committed || !m->reload_again))
+        pairs_swapped(m->pairs, rollout_current(m->rollout), is_committed, why);
+}
+
 static void
 on_rollout_end(void *ctx, bool is_committed, const char *why)
 {
     struct master *m = ctx;
     struct err err = {0};
 
-    if (m->is_reloading) {
+    if (m->is_swapping) {
+        swap_ended(m, is_committed, why);
+    } else if (m->is_reloading) {
         if (!is_committed)
             (void)err_set(&err, ERR_REJECTED, "%s", why);
         reload_ended(m, is_committed ? NULL : &err);
     } else if (is_committed) {
         admin_commit(m->admin);
         say_ready(m);
+        pairs_follow(m->pairs, rollout_current(m->rollout));
     } else if (!m->is_ending) {
         log_error("start failed", LOG_S("error", why));
         give_up(m, EX_SOFTWARE);
@@ -163,12 +180,15 @@ start_reload(struct master *m)
 
     if (rollout_pending(m->rollout) != NULL) {
         m->reload_again = true; /* the newest wins */
+        if (m->is_swapping)
+            rollout_cancel(m->rollout, "a reload took over");
         return;
     }
     m->is_reloading = true;
     service_reloading();
     admin_reload_begun(m->admin);
-    if (!release_make(m->load, m->load_ctx, ++m->next_id, &r, &err) ||
+    if (!release_make(m->load, m->load_ctx, ++m->next_id,
+            rollout_current(m->rollout), &r, &err) ||
         !prepare(m, r, workforce_slots(m->force), &err)) {
         reload_ended(m, &err);
         return;
@@ -176,6 +196,36 @@ start_reload(struct master *m)
     warn_fixed(m);
     rollout_send(m->rollout);
 }
+
+/* ---- certificates that change on disk ------------------------------------------------ */
+
+static bool
+on_may_swap(void *ctx)
+{
+    const struct master *m = ctx;
+
+    return !m->is_ending && rollout_pending(m->rollout) == NULL;
+}
+
+static bool
+on_swap(void *ctx, bundle_source *source, void *source_ctx, struct err *err)
+{
+    struct master *m = ctx;
+    struct release *r = NULL;
+
+    if (!release_make_again(rollout_current(m->rollout), ++m->next_id, source,
+            source_ctx, &r, err) ||
+        !rollout_begin(m->rollout, r, workforce_slots(m->force), err))
+        return false;
+    m->is_swapping = true;
+    rollout_send(m->rollout);
+    return true;
+}
+
+static const struct pairs_events pairs_events = {
+    .may_swap = on_may_swap,
+    .swap = on_swap,
+};
 
 /* ---- the admin socket -------------------------------------------------------------- */
 
@@ -251,6 +301,7 @@ stop(struct master *m)
     service_extend_timeout((deadline_ms + 5000) * 1000);
     log_info("stopping: draining", LOG_I("deadline_ms", deadline_ms));
     workforce_drain(m->force, deadline_ms);
+    pairs_stop(m->pairs);
     rollout_stop(m->rollout);
 }
 
@@ -274,6 +325,7 @@ on_signal(uv_signal_t *handle, int number)
         m->is_ending = true;
         admin_end(m->admin, "wsgate is stopping");
         workforce_kill(m->force);
+        pairs_stop(m->pairs);
         rollout_stop(m->rollout);
         break;
     default: /* SIGTERM, SIGINT */
@@ -368,7 +420,7 @@ master_start(struct master *m, struct err *err)
     struct release *r = NULL;
     int slots;
 
-    if (!release_make(m->load, m->load_ctx, ++m->next_id, &r, err))
+    if (!release_make(m->load, m->load_ctx, ++m->next_id, NULL, &r, err))
         return false;
     log_init("wsgate", (enum log_format)release_config(r)->log.format,
         (enum log_level)release_config(r)->log.level);
@@ -387,6 +439,7 @@ static void
 close_handles(struct master *m)
 {
     rollout_close(m->rollout);
+    pairs_close(m->pairs);
     admin_close(m->admin);
     uv_close((uv_handle_t *)&m->watchdog, NULL);
     for (int i = 0; i < SIGNALS; i++)
@@ -402,6 +455,7 @@ master_fini(struct master *m)
     close_handles(m);
     workforce_free(m->force);
     rollout_free(m->rollout);
+    pairs_free(m->pairs);
     admin_free(m->admin);
     (void)uv_loop_close(&m->loop);
 }
@@ -417,8 +471,9 @@ master_run(master_load *load, void *ctx)
         return EX_OSERR;
     init_handles(&m);
     m.rollout = rollout_new(&m.loop, on_rollout_end, &m);
+    m.pairs = pairs_new(&m.loop, &pairs_events, &m);
     m.admin = admin_new(&m.loop, &admin_ops, &m);
-    if (m.rollout == NULL || m.admin == NULL) {
+    if (m.rollout == NULL || m.pairs == NULL || m.admin == NULL) {
         (void)err_memory(&err);
         log_error("cannot start", LOG_ERR(&err));
         m.exit_code = err_exit_code(&err);

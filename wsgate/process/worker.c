@@ -173,6 +173,10 @@ on_build_turn(uv_idle_t *idle)
         return;
     }
     forget_build(w);
+    /* The master swaps a pair when its staple is in the spool: what inotify
+     * holds for us of that is read before we serve it. */
+    for (size_t i = 0; i < w->spool_count; i++)
+        staple_set_on_readable(w->spools[i].set, now_wall());
     tell(w, CHANNEL_READY, w->pending_id, SPAN_EMPTY);
 }
 

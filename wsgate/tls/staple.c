@@ -484,3 +484,32 @@ staple_problem(const struct staple_entry *entry)
 {
     return entry == NULL ? "no response is looked for" : entry->problem;
 }
+
+/* ---- of certificates not in use -------------------------------------------- */
+
+bool
+staple_probe(const char *spool_path, const char *fp, const struct cert_ids *ids,
+    const struct ocsp_trust *trust, int64_t now, bool *is_revoked,
+    struct err *err)
+{
+    const struct staple_entry asked = {.ids = *ids,
+        .issuer = trust->issuer,
+        .signers = (STACK_OF(X509) *)(uintptr_t)trust->signers,
+        .allow_weak = trust->allow_weak};
+    struct spool spool = {.path = NULL, .dirfd = -1};
+    struct ocsp_single single;
+    int64_t valid_until = 0;
+    struct buf der;
+    bool ok;
+
+    if (!spool_open(&spool, spool_path, err))
+        return false;
+    buf_init(&der, OCSP_RESPONSE_MAX);
+    ok = spool_load(&spool, fp, &der, err) &&
+         check(&asked, buf_span(&der), now, &single, &valid_until, err);
+    if (ok)
+        *is_revoked = single.status == OCSP_CERT_REVOKED;
+    buf_fini(&der);
+    spool_close(&spool);
+    return ok;
+}

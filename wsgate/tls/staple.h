@@ -47,4 +47,13 @@ int64_t staple_valid_until(const struct staple_entry *entry);
 /* Why there is none, for status and logs; "" when there is one. */
 const char *staple_problem(const struct staple_entry *entry);
 
+/*
+ * Would a worker find a response to staple for this certificate? Looked up once
+ * and not kept, for certificates that are not in use yet. False: why not. What
+ * is there may say "revoked".
+ */
+bool staple_probe(const char *spool_path, const char *fp,
+    const struct cert_ids *ids, const struct ocsp_trust *trust, int64_t now,
+    bool *is_revoked, struct err *err);
+
 #endif
