@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,6 +116,8 @@ exec_worker(const struct workforce *force, int channel, char **environment)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (force->user != NULL && !become(force->user))
         _exit(77);
+    /* To bind ports (AmbientCapabilities=) is ours alone. */
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     /* Out of the way first: 3 and 4 are where the two will be. */
     exe = fcntl(exe, F_DUPFD, 10);
     channel = fcntl(channel, F_DUPFD, 10);
