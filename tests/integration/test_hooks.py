@@ -125,7 +125,7 @@ def test_the_new_chain_is_in_ocspds_care_before_the_pair_is_switched(host, old):
     assert (seen / f"ocspd/{NAME}.pem").read_bytes() == old.chain_pem
     assert (seen / f"ocspd/{NAME}.new.pem").read_bytes() == leaf.chain_pem
     assert host.files() == in_use(leaf)
-    assert done.out == f"deploy-pair: {NAME}: in use\n" and not done.err
+    assert done.out == f"deploy-pair: {NAME}: in place\n" and not done.err
 
 
 @pytest.mark.row("hooks: modes and owners")
@@ -155,7 +155,7 @@ def test_a_pair_that_is_in_use_is_not_touched(host):
     stamps = {name: (host.base / name).stat().st_mtime_ns
               for name in in_use(leaf)}
     done = host.deploy(chain, key)
-    assert "already in use" in done.out and len(host.asked) == 1
+    assert "already in place" in done.out and len(host.asked) == 1
     assert stamps == {name: (host.base / name).stat().st_mtime_ns
                       for name in in_use(leaf)}
 
@@ -201,7 +201,7 @@ def test_a_renewal_that_was_overtaken_leaves_no_chain_behind(host, old):
 
 
 @pytest.mark.parametrize("absent,told", [
-    ("ocspd", "no ocspd here: not waiting for a staple"), ("wsgate", "in use")])
+    ("ocspd", "no ocspd here: not waiting for a staple"), ("wsgate", "in place")])
 def test_only_one_program_here_its_half_is_done(host, absent, told):
     leaf, chain, key = host.pair()
     (host.base / absent).rmdir()
@@ -260,6 +260,20 @@ def test_the_key_is_in_no_argument_and_no_output(host):
     assert str(key) in words, "the shims were seen"
     for line in leaf.key_pem.decode().splitlines()[1:-1]:
         assert line not in words + done.out + done.err
+
+
+def test_a_pair_that_no_site_has_is_told_of(host):
+    """Renewed under another name than the configuration's, it would be left
+    lying until the old one runs out."""
+    _, chain, key = host.pair()
+    site = host.base / "wsgate.yaml"
+    site.write_text("sites: [{certificates: [{chain: certs/site.pem}]}]\n")
+    for _ in range(2):
+        done = host.deploy(chain, key)
+        assert f"{site} has no site with {host.base}/wsgate/{NAME}.pem: " \
+            f"certificates: [{{chain: certs/{NAME}.pem}}]" in done.err
+    site.write_text(site.read_text().replace("site.pem", f"{NAME}.pem"))
+    assert not host.deploy(chain, key).err
 
 
 # ---- what it refuses -------------------------------------------------------------
@@ -416,6 +430,10 @@ CONTRACTS = [
       "RENEWED_DOMAINS": "www.example.org example.org"},
      ["www.example.org", "/etc/letsencrypt/live/www.example.org/fullchain.pem",
       "/etc/letsencrypt/live/www.example.org/privkey.pem"]),
+    ("certbot: a name of the operator's", "certbot", ["site"],
+     {"RENEWED_LINEAGE": "/l/www.example.org", "RENEWED_DOMAINS": "x"},
+     ["site", "/l/www.example.org/fullchain.pem",
+      "/l/www.example.org/privkey.pem"]),
     ("acme.sh: --reloadcmd", "acme.sh", [],
      {"Le_Domain": "example.org",
       "CERT_PATH": "/r/.acme.sh/example.org_ecc/example.org.cer",
@@ -475,6 +493,18 @@ def test_what_a_client_hands_over_reaches_deploy_pair(recorder, name, words,
     wait = "90s" if name == "lego" else ""
     assert done.out.splitlines() == wanted + [f"wait: {wait}"]
     assert done.code == 75, "the client hears how it ended"
+
+
+def test_a_copied_adapter_finds_deploy_pair_where_it_is_installed(folder):
+    harness.run(harness.ROOT / "contrib/install/files", "install",
+                cwd=harness.ROOT, code=0, env={
+                    "PREFIX": folder / "p", "SYSCONFDIR": folder / "etc",
+                    "BUILD": pathlib.Path(harness.program("ocspd")).parent})
+    (folder / "p/share/ocspd/hooks/deploy-pair").write_text(
+        '#!/bin/sh\necho "$1"\n')
+    copy = shutil.copy(folder / "p/share/ocspd/hooks/certbot", folder / "copy")
+    done = harness.run(copy, env={"RENEWED_LINEAGE": "/l/site"}, code=0)
+    assert done.out == "site\n"
 
 
 @pytest.mark.parametrize("words", [
@@ -539,7 +569,7 @@ def test_a_certificate_that_names_no_responder_does_not_wait(world):
     plain = world.pki.leaf(NAME)
     with world.daemon(config):
         done = deploy(plain)
-    assert "in use" in done.out and "warning" not in done.err
+    assert "in place" in done.out and "warning" not in done.err
 
 
 def test_no_answer_from_the_responder_keeps_must_staple_out_of_use(world):
