@@ -117,10 +117,26 @@ def test_reload_takes_the_new_configuration_in_the_same_process(machine):
 def test_reload_of_a_bad_configuration_fails_and_changes_nothing(machine):
     assert machine.code("reload_bad") != 0
     assert state(machine, "reload_bad_state") == ("active", "running")
+    told = re.compile(r"reload failed, the old configuration stays: "
+                      r"/etc/wsgate/wsgate.yaml:\d+:1: .*sites_of_mine")
+    assert told.search(machine.values("reload_bad_state")["StatusText"])
+    assert told.search(machine.text("reload_bad_said")), "from the caller"
     assert state(machine, "signal_bad_state") == ("active", "running")
     assert "old configuration" in \
         machine.values("signal_bad_state")["StatusText"]
     assert machine.text("reload_bad_serves") == "more\n"
+
+
+@pytest.mark.row("systemd: reload")
+def test_the_admin_socket_is_for_the_group_and_root(machine):
+    assert machine.text("admin_socket") == \
+        "/run/wsgate/admin.sock wsgate:wsgate 660\n"
+    assert machine.code("admin_status") == 0
+    assert re.search(r"configuration +/etc/wsgate/wsgate.yaml\n",
+                     machine.text("admin_status"))
+    assert "sites_of_mine" in machine.text("admin_status")
+    assert machine.code("admin_foreign") == 77
+    assert "in group wsgate or root" in machine.text("admin_foreign")
 
 
 def visits(machine):

@@ -102,7 +102,6 @@ mkdir /srv/more && echo more >/srv/more/index.html
 sed -i 's|^      /: .*|&\n      /more/: {files: /srv/more}|' \
     /etc/wsgate/wsgate.yaml
 note reload systemctl reload wsgate
-note reload_seen wait_for get -f -o /dev/null https://www.example.org/more/
 note reloaded get https://www.example.org/more/
 note reload_pid test "$(main_pid wsgate)" = "$pid_before"
 note wsgate_reloaded show wsgate
@@ -110,6 +109,11 @@ cp /etc/wsgate/wsgate.yaml /run/good.yaml
 echo 'sites_of_mine: []' >>/etc/wsgate/wsgate.yaml
 note reload_bad systemctl reload wsgate
 note reload_bad_state show wsgate
+note reload_bad_said journalctl -q --no-pager -u wsgate -g 'reload failed'
+note admin_socket stat -c '%n %U:%G %a' /run/wsgate/admin.sock
+note admin_status /usr/local/sbin/wsgate status
+note admin_foreign setpriv --reuid nobody --regid nogroup --clear-groups \
+    /usr/local/sbin/wsgate reload
 systemctl kill --kill-who=main -s HUP wsgate
 note reload_bad_seen wait_for sh -c \
     "systemctl show -p StatusText wsgate | grep 'old configuration'"
