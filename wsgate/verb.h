@@ -1,6 +1,6 @@
 /*
  * The verbs that talk to a running wsgate, one file each (verb_<name>.c), and
- * what they share (verb.c): where its admin socket is, and what it means when
+ * what they share (verb_ask.c): where its admin socket is, and what it means when
  * nobody answers there.
  */
 #ifndef WSGATE_VERB_H

@@ -440,7 +440,10 @@ def test_the_form_without_a_file(gate):  # noqa: F811
 @pytest.mark.row("done: config errors")
 def test_a_mistyped_verb_is_a_usage_error():
     done = harness.run(harness.program("wsgate"), "relaod", code=64)
-    assert "'relaod' is neither a verb" in done.err
+    assert "did you mean 'reload'?" in done.err
+    done = harness.run(harness.program("wsgate"), "dance", code=64)
+    assert "'dance' is neither a verb (run, schema, reload, status) nor a " \
+        "route" in done.err
 
 
 @pytest.mark.row("done: config errors")
