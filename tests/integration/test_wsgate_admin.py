@@ -410,7 +410,7 @@ def test_a_request_in_single_bytes_and_half_closed(gate):  # noqa: F811
         assert peer.is_ended()
 
 
-@pytest.mark.limit(200)
+@pytest.mark.soak        # a minute; test_admin.c has it with a short one
 @pytest.mark.row("operator: admin socket survives its peers")
 def test_a_silent_peer_is_closed_after_a_minute(gate):  # noqa: F811
     start(gate)
