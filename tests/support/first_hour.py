@@ -109,7 +109,7 @@ class Tunnel:
     def __init__(self, host, root, target="/", name=NAME, port=443):
         self.echoed, self.error = 0, None
         self._closing = threading.Event()
-        self._uri = f"wss://{name}:{port}{target}"
+        self._name, self._uri = name, f"wss://{name}:{port}{target}"
         self._context = ssl.create_default_context(cafile=str(root))
         with host.network():      # the thread stays there
             self._thread = threading.Thread(target=self._run, daemon=True)
@@ -129,7 +129,9 @@ class Tunnel:
 
     async def _echo(self):
         async with websockets.connect(self._uri, ssl=self._context,
-                                      host="127.0.0.1", open_timeout=20,
+                                      host="127.0.0.1",
+                                      server_hostname=self._name,
+                                      open_timeout=20,
                                       ping_interval=None) as socket:
             while not self._closing.is_set():
                 wanted = f"message {self.echoed}"
