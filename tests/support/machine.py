@@ -241,15 +241,18 @@ class Machine:
 
 
 @contextlib.contextmanager
-def boot(folder, installed=True):
+def boot(folder, installed=True, prepare=None):
     """`installed`: the programs are there as after `make install` with users and
-    folders made. Without: the source is at SOURCE, its programs built."""
+    folders made. Without: the source is at SOURCE, its programs built.
+    `prepare(dest)` puts what else shall be there before the first process."""
     found_root = root()
     dest, notes = folder / "dest", folder / "notes"
     for path in (dest, notes):
         path.mkdir(mode=0o755, parents=True)
     if installed:
         make_install(dest)
+    if prepare:
+        prepare(dest)
     add_libraries(dest, found_root)
     daemon = harness.Daemon(*boot_argv(dest, found_root, notes), code=None)
     try:
