@@ -105,6 +105,7 @@ job_finish(struct fetch_job *job, struct fetch_result *result)
         (void)span_to_cstr(span_str(peer), address, sizeof(address));
     result->address = address;
     result->is_html = job->headers.is_html;
+    result->clock = fetch_headers_clock(&job->headers);
     result->elapsed_ms = now_boot_ms() - job->started_ms;
     job_detach(job);
     fetch_queue_remove(&fetch->queue, &job->slot);

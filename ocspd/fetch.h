@@ -49,6 +49,7 @@ struct fetch_result {
     int64_t max_age_s; /* 0: not given */
     bool is_html; /* Content-Type text/html: a captive page */
     int64_t elapsed_ms;
+    int64_t clock; /* the responder's, Unix seconds; 0: unknown */
     const char *address; /* peer's, "" when none */
     struct err err; /* why, unless GOOD */
 };

@@ -4,6 +4,10 @@
  */
 #include "ocspd/fetch_http.h"
 
+#include <time.h>
+
+enum { DATE_SIZE = 30 /* RFC 9110 5.6.7 IMF-fixdate: 29, and a NUL */ };
+
 /* delta-seconds (RFC 9111 1.2.2), clamped to what makes sense for OCSP. */
 static int64_t
 read_seconds(struct span text)
@@ -30,6 +34,20 @@ read_cache_control(struct fetch_headers *headers, struct span value)
             return;
         }
     }
+}
+
+/* The obsolete forms are nobody's any more: they count as none. */
+static int64_t
+read_date(struct span text)
+{
+    char date[DATE_SIZE];
+    struct tm tm = {0};
+    const char *end;
+
+    if (text.len != DATE_SIZE - 1 || !span_to_cstr(text, date, sizeof(date)))
+        return 0;
+    end = strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    return end != NULL && *end == '\0' ? (int64_t)timegm(&tm) : 0;
 }
 
 static struct span
@@ -60,6 +78,8 @@ fetch_headers_line(struct fetch_headers *headers, struct span line)
         read_cache_control(headers, value);
     else if (span_ieq(name, SPAN_LIT("age")))
         headers->age_s = read_seconds(value);
+    else if (span_ieq(name, SPAN_LIT("date")))
+        headers->date = read_date(value);
     else if (span_ieq(name, SPAN_LIT("content-type")))
         headers->is_html = span_istarts(value, SPAN_LIT("text/html"));
     return true;
@@ -71,4 +91,10 @@ fetch_headers_freshness(const struct fetch_headers *headers)
     return headers->max_age_s > headers->age_s
                ? headers->max_age_s - headers->age_s
                : 0;
+}
+
+int64_t
+fetch_headers_clock(const struct fetch_headers *headers)
+{
+    return headers->date > 0 ? headers->date + headers->age_s : 0;
 }

@@ -21,6 +21,7 @@ struct fetch_headers {
     size_t seen; /* bytes */
     int64_t max_age_s;
     int64_t age_s;
+    int64_t date; /* Unix seconds; 0: not given or malformed */
     bool is_html;
 };
 
@@ -29,5 +30,8 @@ struct fetch_headers {
 bool fetch_headers_line(struct fetch_headers *headers, struct span line);
 /* How long the answer stays fresh from now; 0: not given (RFC 9111 4.2). */
 int64_t fetch_headers_freshness(const struct fetch_headers *headers);
+/* The responder's clock as the answer tells: its Date, and how long a cache had
+ * it since; 0: unknown. */
+int64_t fetch_headers_clock(const struct fetch_headers *headers);
 
 #endif

@@ -5,6 +5,7 @@
 #include "ocspd/round.h"
 
 #include "ocspd/request.h"
+#include "ocspd/verify_clock.h"
 #include "shared/buf.h"
 #include "shared/now.h"
 
@@ -169,6 +170,7 @@ judge(struct round *round, const struct fetch_result *answer,
     struct ocsp_trust trust = {
         target->issuer->cert, target->issuer->signers, target->rule.allow_weak};
     struct verify_policy policy = round_policy(target);
+    struct verify_clock clock = {now_wall(), answer->clock};
 
     out->verdict = answer->verdict;
     out->url = base_url(round);
@@ -177,10 +179,12 @@ judge(struct round *round, const struct fetch_result *answer,
     out->err = answer->err;
     if (answer->verdict != VERDICT_GOOD)
         return;
-    verify_response(answer->body, &target->ids, &trust, &policy, now_wall(),
+    verify_response(answer->body, &target->ids, &trust, &policy, clock.now,
         &out->checked, round->watch.on_step, round->watch.ctx, &out->err);
     out->verdict = out->checked.verdict;
     out->body = answer->body;
+    (void)verify_blames_clock(&clock, out->verdict, answer->body, &target->ids,
+        &trust, &policy, &out->err);
     if (out->verdict == VERDICT_NOT_OCSP && answer->is_html)
         (void)err_context(&out->err, "an HTML page (a captive portal?)");
 }

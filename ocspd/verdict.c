@@ -25,8 +25,9 @@ static const struct {
     [VERDICT_TIMEOUT] = {"timeout", VERDICT_CLASS_TRANSPORT,
         "Check the path to the responder; fetch: timeout: gives it longer."},
     [VERDICT_TLS] = {"tls", VERDICT_CLASS_TRANSPORT,
-        "The responder's https certificate is not trusted here; an http URL "
-        "in responder: is as safe, responses are signed."},
+        "The responder's https certificate is not trusted here: check this "
+        "host's clock; an http URL in responder: is as safe, responses are "
+        "signed."},
     [VERDICT_ADDRESS_REFUSED] = {"address-refused", VERDICT_CLASS_TRANSPORT,
         "Name the responder in responder:, or its network in "
         "allow_addresses:, if it is meant to be there."},

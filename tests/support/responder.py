@@ -66,6 +66,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length") or 0)
         self.server.responder.handle(self, self.rfile.read(size))
 
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(
+            self.server.responder.now() if timestamp is None else timestamp)
+
     def log_message(self, *_):
         pass
 
