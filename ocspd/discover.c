@@ -123,8 +123,10 @@ static const STACK_OF(X509) * configured(struct candidate *c, const char *path)
     if (path == NULL)
         return NULL;
     certs = discover_issuers_store(&c->run->issuers, path, &is_new, &err);
-    if (certs == NULL && is_new)
+    if (certs == NULL && is_new) {
+        (void)denied_err(path, &err);
         note(c->run, true, c->row, c->path, "%s", err.text);
+    }
     if (is_new)
         watch_parent(c->run, path);
     return certs;
