@@ -53,6 +53,8 @@ struct care {
     unsigned der_scan; /* the last one that saw its .der */
     int64_t gone_at; /* boot ms; 0: still configured */
     int64_t gone_look_ms; /* boot ms: successors are looked for again */
+    int64_t leave_ms; /* boot ms: outputs were asked to let go of its staple; 0:
+                         not */
     UT_hash_handle hh;
 };
 

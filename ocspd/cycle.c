@@ -361,7 +361,8 @@ cycle_init(
     c->fetch = make_fetch(c, c->config, err);
     c->publish =
         c->fetch == NULL ? NULL : make_publish(c, c->config->spool, err);
-    return c->publish != NULL && cycle_scan(c, err);
+    return c->publish != NULL && cycle_open_outputs(c, err) &&
+           cycle_scan(c, err);
 }
 
 static void
@@ -378,6 +379,8 @@ cycle_fini(struct cycle *c)
     struct care *care, *next;
 
     cycle_cancel_rounds(c);
+    notify_free(c->notify); /* waits for a server, seconds at most */
+    c->notify = NULL;
     publish_free(c->publish); /* waits for the disk */
     c->publish = NULL;
     fetch_free(c->fetch);

@@ -105,8 +105,14 @@ cycle_tend_gone(struct cycle *c, struct care *care, int64_t now)
         return;
     }
     care->gone_look_ms = now_ms + SUCCESSOR_LOOK_MS;
-    if (is_still_needed(c, care, now))
+    if (is_still_needed(c, care, now)) {
+        care->leave_ms = 0;
         return;
+    }
+    if (!cycle_may_remove(c, care, CYCLE_LEAVE_MS)) {
+        care->gone_look_ms = now_ms;
+        return;
+    }
     log_info("certificate no longer under care",
         LOG_S("target", care->target->label), LOG_S("path", care->target->path),
         LOG_S("fp", care->target->fp));

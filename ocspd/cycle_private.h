@@ -1,7 +1,8 @@
 /*
- * What the cycle's four files share: cycle.c (loop, clocks, signals, reload),
+ * What the cycle's files share: cycle.c (loop, clocks, signals, reload),
  * cycle_scan.c (certificates come and go), cycle_gone.c (how long the staples
- * of those that went stay), cycle_work.c (rounds and writes).
+ * of those that went stay), cycle_work.c (rounds and writes), cycle_notify.c
+ * (outputs for other servers).
  */
 #ifndef OCSPD_CYCLE_PRIVATE_H
 #define OCSPD_CYCLE_PRIVATE_H
@@ -10,6 +11,7 @@
 #include "ocspd/cycle.h"
 #include "ocspd/discover.h"
 #include "ocspd/fetch.h"
+#include "ocspd/notify.h"
 #include "ocspd/publish.h"
 #include "shared/list.h"
 
@@ -22,6 +24,7 @@ struct cycle {
     uv_loop_t loop;
     struct fetch *fetch;
     struct publish *publish;
+    struct notify *notify; /* NULL: once */
     struct care *cares; /* uthash by fp */
     struct schedule_limits limits;
     uint64_t host_seed;
@@ -43,6 +46,8 @@ struct cycle {
     unsigned scan; /* number of the last one */
     int64_t scan_at_ms; /* boot time */
     int64_t verify_at_ms; /* watches are looked after */
+
+    bool has_waiting_strangers; /* files of the spool that outputs name */
 
     unsigned writing;
     int64_t disk_failing_since;
@@ -69,6 +74,17 @@ void cycle_tend_gone(struct cycle *c, struct care *care, int64_t now);
  */
 bool cycle_adopt_stranger(struct cycle *c, const char *fp,
     const struct spool_meta *meta, int64_t now);
+
+enum { CYCLE_LEAVE_MS = 30 * 1000 /* ours: outputs let go in seconds */ };
+
+/* cycle_notify.c. Outputs of `publish:`: after a scan, and each turn. */
+bool cycle_open_outputs(struct cycle *c, struct err *err);
+void cycle_bind_outputs(struct cycle *c);
+void cycle_tend_outputs(struct cycle *c, int64_t now);
+/* May its staple leave the spool? After limit_ms of asking it may. */
+bool cycle_may_remove(struct cycle *c, struct care *care, int64_t limit_ms);
+/* The same for files without a care; cert_path: theirs, or NULL. */
+bool cycle_may_retire(struct cycle *c, const char *fp, const char *cert_path);
 
 /* cycle_work.c. Writes what a care's state says; `der` for STORE. */
 void cycle_write(

@@ -16,6 +16,7 @@ enum {
     /* ours: the net under inotify; closer where it cannot help */
     SCAN_NET_MS = 10 * 60 * 1000,
     SCAN_BLIND_MS = 60 * 1000,
+    SCAN_AGAIN_MS = 2 * 1000, /* ours: a snippet is on its way out */
     WATCHES_MAX = 64 /* ours: half of the usual max_user_instances */
 };
 
@@ -343,9 +344,13 @@ retire_stranger(struct cycle *c, const char *fp,
 
     if (!discover_is_doubtful(found, known ? meta.cert_path : NULL) &&
         !(known && cycle_adopt_stranger(c, fp, &meta, now))) {
-        log_info("certificate no longer configured, its spool files go",
-            LOG_S("fp", fp), LOG_S("path", known ? meta.cert_path : NULL));
-        cycle_retire(c, fp);
+        if (cycle_may_retire(c, fp, known ? meta.cert_path : NULL)) {
+            log_info("certificate no longer configured, its spool files go",
+                LOG_S("fp", fp), LOG_S("path", known ? meta.cert_path : NULL));
+            cycle_retire(c, fp);
+        } else {
+            c->has_waiting_strangers = true;
+        }
     }
     spool_meta_fini(&meta);
 }
@@ -414,8 +419,11 @@ follow_files(struct cycle *c, struct discover_result *found, int64_t now)
     bool all = update_watches(c, found);
 
     mark_gone(c, found);
+    c->has_waiting_strangers = false;
     look_into_spool(c, found, now);
-    c->scan_at_ms = now_boot_ms() + (all ? SCAN_NET_MS : SCAN_BLIND_MS);
+    c->scan_at_ms = now_boot_ms() + (c->has_waiting_strangers ? SCAN_AGAIN_MS
+                                        : all                 ? SCAN_NET_MS
+                                                              : SCAN_BLIND_MS);
     cycle_wake_ms(c, c->scan_at_ms);
 }
 
@@ -433,6 +441,7 @@ cycle_scan(struct cycle *c, struct err *err)
         discover_result_fini(&found);
         return err_memory(err);
     }
+    cycle_bind_outputs(c);
     if (!c->options->once)
         follow_files(c, &found, now);
     discover_result_fini(&c->found);

@@ -13,7 +13,8 @@
 enum {
     WRITE_RETRY_MS = 10 * 1000, /* ours: a full disk is looked at so often */
     ROUND_RETRY_S = 60, /* ours: memory was gone */
-    LOG_AGAIN_S = 3600
+    LOG_AGAIN_S = 3600,
+    LEAVE_SHARE_MS = 500 /* of each second between removal and end of life */
 };
 
 /* ---- writing ------------------------------------------------------------ */
@@ -83,6 +84,7 @@ note_written(struct cycle *c, struct care *care, const struct writing *w)
     state->has_staple = w->kind == CARE_WRITE_STORE;
     care->spooled_this_update = w->this_update;
     care->spooled_life_end = w->life_end;
+    care->leave_ms = 0;
     if (w->generation == care->generation)
         pending_clear(care);
     if (w->kind == CARE_WRITE_REMOVE)
@@ -201,7 +203,8 @@ cycle_write(
     }
     care->pending = kind;
     care->generation++;
-    submit_pending(c, care);
+    if (kind != CARE_WRITE_REMOVE || cycle_may_remove(c, care, CYCLE_LEAVE_MS))
+        submit_pending(c, care);
 }
 
 /* A certificate that came back meanwhile took files for its staple that were
@@ -394,6 +397,9 @@ remove_at_end(struct cycle *c, struct care *care, int64_t now)
         cycle_wake_wall(c, at);
         return;
     }
+    if (!cycle_may_remove(
+            c, care, (care->spooled_life_end - at) * LEAVE_SHARE_MS))
+        return;
     log_error("staple removed at the end of its life",
         LOG_S("target", care->target->label), LOG_S("fp", care->target->fp),
         LOG_I("failures", care->target->state.failures));
@@ -433,8 +439,11 @@ tend_spool(struct cycle *c, struct care *care, int64_t now)
         return;
     }
     remove_at_end(c, care, now);
-    if (care->writing == 0 && care->pending != CARE_WRITE_META)
-        submit_pending(c, care);
+    if (care->writing > 0 || care->pending == CARE_WRITE_META ||
+        (care->pending == CARE_WRITE_REMOVE &&
+            !cycle_may_remove(c, care, CYCLE_LEAVE_MS)))
+        return;
+    submit_pending(c, care);
 }
 
 void
@@ -451,4 +460,5 @@ cycle_work(struct cycle *c, int64_t now)
             cycle_tend_gone(c, care, now);
     }
     start_due(c, now);
+    cycle_tend_outputs(c, now);
 }

@@ -70,7 +70,13 @@ static const char *const log_level_words[] = {
      .offset = (at) + RULE(max_age_ms), .fallback = d_age, .min = "off",       \
      .max = "14d",                                                             \
      .help = "How long a response without nextUpdate counts from its"          \
-             " thisUpdate; off refuses it."}
+             " thisUpdate; off refuses it."},                                  \
+    {.name = "publish", .type = CONF_LIST, .offset = (at) + RULE(publish),     \
+     .rows = ocspd_publish_rows, .item_size = sizeof(struct ocspd_publish),    \
+     .key_offset = CONF_NONE,                                                  \
+     .mark_offset = offsetof(struct ocspd_publish, mark),                      \
+     .set_offset = CONF_NONE,                                                  \
+     .help = "What is written for other servers, and whom to tell."}
 
 static const struct config_row log_rows[] = {
     {.name = "format", .type = CONF_ENUM, .offset = IN(log, format),
@@ -141,6 +147,13 @@ const struct config_row ocspd_config_rows[] = {
      .offset = offsetof(struct ocspd_config, spool),
      .fallback = "/var/spool/ocspd",
      .help = "Folder the responses are kept in."},
+    {.name = "changed_dir", .type = CONF_PATH,
+     .offset = offsetof(struct ocspd_config, changed_dir),
+     .help = "Folder in which changed: NAME is touched."},
+    {.name = "changed_interval", .type = CONF_DURATION,
+     .offset = offsetof(struct ocspd_config, changed_interval_ms),
+     .fallback = "60s", .min = "1s", .max = "1h",
+     .help = "At least this long between two touches of one NAME."},
     {.name = "log", .type = CONF_SECTION,
      .offset = offsetof(struct ocspd_config, log), .rows = log_rows, NO_MARKS,
      .help = "What is logged, and how."},
@@ -194,10 +207,11 @@ is_given(const struct config_node *node, const char *key)
 }
 
 /* A false, a 0 and the first word of an enum look like "not given" in a row:
- * the tree knows whether the key was there. `node`: the row's, or NULL. */
-static void
+ * the tree knows whether the key was there. `node`: the row's, or NULL. False:
+ * memory. */
+static bool
 inherit(const struct config_node *node, const struct ocspd_rule *defaults,
-    struct ocspd_rule *rule)
+    struct ocspd_rule *rule, struct err *err)
 {
     if (!is_given(node, "on_revoked"))
         rule->on_revoked = defaults->on_revoked;
@@ -207,6 +221,8 @@ inherit(const struct config_node *node, const struct ocspd_rule *defaults,
         rule->strict = defaults->strict;
     if (!is_given(node, "max_age"))
         rule->max_age_ms = defaults->max_age_ms;
+    return is_given(node, "publish") ||
+           ocspd_publish_copy(&defaults->publish, &rule->publish, err);
 }
 
 /* The node that row i was filled from: a mapping counts as a list of one. */
@@ -287,7 +303,8 @@ check_rule(const struct ocspd_rule *rule, const struct config_node *node,
 {
     return check_responder(
                rule->responder, config_node_get(node, "responder"), err) &&
-           check_proxy(rule->proxy, config_node_get(node, "proxy"), err);
+           check_proxy(rule->proxy, config_node_get(node, "proxy"), err) &&
+           ocspd_publish_check(&rule->publish, err);
 }
 
 static bool
@@ -343,6 +360,82 @@ check_duplicates(const struct config_list *certificates, struct err *err)
     return ok;
 }
 
+struct named_file {
+    const struct ocspd_publish *item;
+    const struct ocspd_cert_row *row;
+};
+
+static int
+compare_files(const void *a, const void *b)
+{
+    const struct named_file *left = a, *right = b;
+    int order = strcmp(left->item->file, right->item->file);
+
+    if (order != 0)
+        return order;
+    return (left->row > right->row) - (left->row < right->row);
+}
+
+static bool
+refuse_file(const struct named_file *first, const struct named_file *second,
+    struct err *err)
+{
+    if (first->row == second->row)
+        return config_fail(
+            &second->item->mark, err, "publish: %s twice", second->item->file);
+    return config_fail(&second->row->mark, err,
+        "publish: %s would be written for %s, and for %s too (%s:%u:%u): %%n "
+        "in "
+        "its name stands for the certificate's file name",
+        second->item->file, second->row->path, first->row->path,
+        first->row->mark.file, first->row->mark.line, first->row->mark.column);
+}
+
+/* In the order of the rows. NULL: memory. */
+static struct named_file *
+list_files(const struct ocspd_config *config, size_t *count)
+{
+    const struct ocspd_cert_row *rows = config->certificates.items;
+    struct named_file *files;
+    size_t n = 0;
+
+    for (size_t i = 0; i < config->certificates.count; i++)
+        n += rows[i].rule.publish.count;
+    files = calloc(n + 1, sizeof(*files));
+    *count = 0;
+    for (size_t i = 0; files != NULL && i < config->certificates.count; i++) {
+        const struct ocspd_publish *items = rows[i].rule.publish.items;
+
+        for (size_t k = 0; k < rows[i].rule.publish.count; k++)
+            if (items[k].file != NULL)
+                files[(*count)++] = (struct named_file){&items[k], &rows[i]};
+    }
+    return files;
+}
+
+/* One file for two certificates: they would overwrite each other. What a
+ * pattern finds is seen when it is looked for. */
+static bool
+check_outputs(const struct ocspd_config *config, struct err *err)
+{
+    size_t count;
+    struct named_file *files = list_files(config, &count);
+    bool ok = true;
+
+    if (files == NULL)
+        return err_memory(err);
+    qsort(files, count, sizeof(*files), compare_files);
+    for (size_t i = 1; ok && i < count; i++)
+        if (strcmp(files[i - 1].item->file, files[i].item->file) == 0 &&
+            (files[i - 1].row == files[i].row ||
+                strstr(files[i].item->file, "%n") == NULL))
+            ok = refuse_file(&files[i - 1], &files[i], err);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = ocspd_publish_outside(files[i].item, config->spool, err);
+    free(files);
+    return ok;
+}
+
 /* Fills what rows inherit, then checks. */
 static bool
 finish(struct ocspd_config *config, struct err *err)
@@ -356,11 +449,12 @@ finish(struct ocspd_config *config, struct err *err)
     for (size_t i = 0; i < config->certificates.count; i++) {
         const struct config_node *node = certificate_node(config, i);
 
-        inherit(node, &config->defaults, &rows[i].rule);
-        if (!check_path(node, err) || !check_rule(&rows[i].rule, node, err))
+        if (!inherit(node, &config->defaults, &rows[i].rule, err) ||
+            !check_path(node, err) || !check_rule(&rows[i].rule, node, err))
             return false;
     }
-    return check_duplicates(&config->certificates, err);
+    return check_duplicates(&config->certificates, err) &&
+           check_outputs(config, err);
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -428,8 +522,8 @@ make_rows(char *const *certs, int cert_count, struct ocspd_config *config,
     for (size_t i = 0; i < count; i++) {
         rows[i].path = config_resolve_path(&command_line, certs[i]);
         rows[i].mark = command_line;
-        inherit(NULL, &config->defaults, &rows[i].rule);
-        if (rows[i].path == NULL)
+        if (rows[i].path == NULL ||
+            !inherit(NULL, &config->defaults, &rows[i].rule, err))
             return err_memory(err);
     }
     return true;

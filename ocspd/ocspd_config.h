@@ -5,6 +5,7 @@
 #ifndef OCSPD_OCSPD_CONFIG_H
 #define OCSPD_OCSPD_CONFIG_H
 
+#include "ocspd/ocspd_config_publish.h"
 #include "shared/config_table.h"
 #include "shared/err.h"
 
@@ -31,6 +32,8 @@ struct ocspd_rule {
     bool allow_weak; /* legacy issuer: SHA-1, RSA 1024 */
     bool strict; /* refuse a delegate without ocsp-nocheck */
     int64_t max_age_ms; /* for responses without nextUpdate; 0: refuse */
+    struct config_list publish; /* struct ocspd_publish; a row has its own copy
+                                   of the defaults' */
 };
 
 struct ocspd_cert_row {
@@ -41,6 +44,8 @@ struct ocspd_cert_row {
 
 struct ocspd_config {
     char *spool;
+    char *changed_dir; /* NULL: beside us in /run, see notify */
+    int64_t changed_interval_ms; /* 60 s: at least this between two touches */
     struct {
         int format; /* enum log_format */
         int level; /* enum log_level */
