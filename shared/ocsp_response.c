@@ -371,9 +371,11 @@ check_times(const struct ocsp_single *single, int64_t at, struct err *err)
     if (single->next_update == 0)
         return err_set(err, ERR_REJECTED, "no nextUpdate");
     if (single->this_update > at + OCSP_SKEW_S)
-        return err_set(err, ERR_REJECTED, "thisUpdate is in the future");
+        return err_set(err, ERR_REJECTED,
+            "thisUpdate is in the future: is this host's clock right?");
     if (single->produced_at > at + OCSP_SKEW_S)
-        return err_set(err, ERR_REJECTED, "producedAt is in the future");
+        return err_set(err, ERR_REJECTED,
+            "producedAt is in the future: is this host's clock right?");
     if (single->next_update <= single->this_update)
         return err_set(err, ERR_REJECTED, "nextUpdate before thisUpdate");
     if (single->next_update <= at) /* no skew here: clients grant none */

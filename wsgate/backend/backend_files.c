@@ -5,6 +5,7 @@
  */
 #include "wsgate/backend/backend.h"
 
+#include "shared/log.h"
 #include "wsgate/backend/backend_answer.h"
 #include "wsgate/backend/file_open.h"
 #include "wsgate/backend/file_range.h"
@@ -185,6 +186,8 @@ begin(struct files_call *call)
         backend_answer_text(&call->core, &call->head, 404, NULL, NULL);
         return;
     case FILE_FORBIDDEN:
+        log_warn("file not served",
+            LOG_S("location", request->location->prefix), LOG_ERR(&err));
         backend_answer_text(&call->core, &call->head, 403, NULL, NULL);
         return;
     case FILE_FAILED:

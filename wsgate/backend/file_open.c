@@ -5,6 +5,7 @@
  */
 #include "wsgate/backend/file_open.h"
 
+#include "shared/reach.h"
 #include "wsgate/backend/file_type.h"
 #include "wsgate/http/http_headers.h"
 #include "wsgate/http/url_path.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -207,6 +209,26 @@ try_precompressed(int root, const struct gate_files *files,
 
 /* ---- all of it ----------------------------------------------------------- */
 
+/* A root that nobody may search is no single file's trouble: the operator is
+ * told as for one that is not there. */
+static enum file_found
+explain_refusal(const char *root, const char *below, struct err *err)
+{
+    char path[PATH_BYTES_MAX];
+
+    errno = EACCES;
+    if (faccessat(AT_FDCWD, root, X_OK, AT_EACCESS) != 0) {
+        (void)err_sys(err, "files root %s", root);
+        (void)reach_explain(root, REACH_ROOT, err);
+        return FILE_FAILED;
+    }
+    errno = EACCES;
+    (void)err_sys(err, "file");
+    (void)snprintf(path, sizeof(path), "%s/%s", root, below);
+    (void)reach_explain(path, REACH_FILE, err);
+    return FILE_FORBIDDEN;
+}
+
 static enum file_found
 find(int root, const struct gate_files *files, const struct http_request *head,
     struct buf *path, struct file_open *out, struct err *err)
@@ -243,11 +265,14 @@ file_open(const struct gate_location *location, const struct http_request *head,
     root = open(files->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {
         (void)err_sys(err, "files root %s", files->root);
+        (void)reach_explain(files->root, REACH_ROOT, err);
         found = FILE_FAILED;
         goto out;
     }
     found = find(root, files, head, &path, out, err);
     (void)close(root);
+    if (found == FILE_FORBIDDEN)
+        found = explain_refusal(files->root, buf_cstr(&path), err);
 out:
     buf_fini(&path);
     return found;

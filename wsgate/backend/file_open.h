@@ -26,7 +26,7 @@ enum file_found {
     FILE_FOUND,
     FILE_IS_FOLDER, /* asked for without the slash at its end: 301 */
     FILE_NONE, /* 404: not there, hidden, outside of the root */
-    FILE_FORBIDDEN, /* 403: there, but not readable for us */
+    FILE_FORBIDDEN, /* 403: there, but not readable for us: *err */
     FILE_FAILED /* 500: *err */
 };
 

@@ -6,8 +6,11 @@
 #include "wsgate/client/generation.h"
 
 #include "shared/log.h"
+#include "wsgate/client/generation_share.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* The backend_pool of one handler: found again by the handler's address, as
  * the configuration does not move while the generation lives. */
@@ -23,6 +26,7 @@ struct generation_builder {
     void *file_ctx;
     size_t site; /* the next certificate to do */
     size_t row;
+    struct generation_share *share; /* NULL: nothing to share */
 };
 
 static const struct gate_site *
@@ -59,6 +63,7 @@ generation_free(struct generation *g)
     for (size_t i = 0; i < g->cert_count; i++)
         tls_cert_unref(g->certs[i]);
     free(g->certs);
+    free(g->contents);
     free(g->trusted);
     route_table_free(g->routes);
     gate_config_free(g->config);
@@ -181,15 +186,49 @@ file_bytes(const struct generation_builder *b, const char *path)
 }
 
 static void
+time_text(int64_t unix_s, char out[32])
+{
+    time_t t = (time_t)unix_s;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL ||
+        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        (void)snprintf(out, 32, "%lld", (long long)unix_s);
+}
+
+/* It starts all the same: a clock is mended without us. */
+static void
 warn_dates(const struct tls_cert *cert, const char *path, int64_t now)
 {
-    if (cert->facts.not_after < now)
-        log_warn("certificate has expired", LOG_S("file", path),
-            LOG_S("names", cert_facts_label(&cert->facts)));
-    else if (cert->facts.not_before > now)
-        log_warn("certificate is not valid yet, or the clock is wrong",
-            LOG_S("file", path),
-            LOG_S("names", cert_facts_label(&cert->facts)));
+    bool is_early = cert->facts.not_before > now;
+    char limit[32], clock[32];
+
+    if (!is_early && cert->facts.not_after >= now)
+        return;
+    time_text(is_early ? cert->facts.not_before : cert->facts.not_after, limit);
+    time_text(now, clock);
+    log_warn(
+        is_early ? "certificate is not valid yet" : "certificate has expired",
+        LOG_S("file", path), LOG_S("names", cert_facts_label(&cert->facts)),
+        LOG_S(is_early ? "from" : "until", limit), LOG_S("clock", clock),
+        LOG_S("mend", is_early
+                          ? "is this host's clock right? `timedatectl` shows it"
+                          : "renew it; or is this host's clock wrong? "
+                            "`timedatectl` shows it"));
+}
+
+static bool
+make_certificate(const struct generation_builder *b,
+    const struct tls_cert_source *source, int64_t now, struct err *err)
+{
+    struct generation *g = b->building;
+    struct generation_content *content = &g->contents[g->cert_count];
+    struct tls_cert **cert = &g->certs[g->cert_count];
+
+    *cert = generation_content_make(source, content)
+                ? generation_share_find(b->share, content, b->staples)
+                : NULL;
+    return *cert != NULL || tls_cert_new(source, b->staples, now, cert, err);
 }
 
 static bool
@@ -208,7 +247,7 @@ build_certificate(struct generation_builder *b,
         .staple_mode = (enum tls_staple_mode)row->staple,
     };
 
-    if (!tls_cert_new(&source, b->staples, now, &g->certs[g->cert_count], err))
+    if (!make_certificate(b, &source, now, err))
         return row->mark.file == NULL
                    ? false
                    : err_context(err, "%s:%u:%u", row->mark.file,
@@ -337,7 +376,9 @@ generation_build(struct gate_config *config, uint64_t id,
     if (b == NULL || g == NULL)
         goto fail;
     g->certs = calloc(count_certificates(config) + 1, sizeof(*g->certs));
-    if (g->certs == NULL)
+    g->contents =
+        calloc(count_certificates(config) + 1, sizeof(*g->contents));
+    if (g->certs == NULL || g->contents == NULL)
         goto fail;
     g->refs = 1;
     g->id = id;
@@ -347,10 +388,21 @@ generation_build(struct gate_config *config, uint64_t id,
     return b;
 fail:
     gate_config_free(config);
+    if (g != NULL) {
+        free(g->certs);
+        free(g->contents);
+    }
     free(g);
     free(b);
     (void)err_memory(err);
     return NULL;
+}
+
+void
+generation_build_reuse(
+    struct generation_builder *b, struct generation *previous)
+{
+    b->share = generation_share_new(previous);
 }
 
 enum generation_step
@@ -383,6 +435,7 @@ generation_builder_free(struct generation_builder *builder)
     if (builder == NULL)
         return;
     generation_unref(builder->building);
+    generation_share_free(builder->share);
     free(builder);
 }
 

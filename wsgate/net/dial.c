@@ -5,6 +5,7 @@
  */
 #include "wsgate/net/dial.h"
 
+#include "shared/reach.h"
 #include "wsgate/net/tcp_stream.h"
 
 #include <arpa/inet.h>
@@ -321,6 +322,7 @@ connect_unix(const char *path, struct err *err)
     (void)err_set(err, ERR_SYSTEM, "%s",
         saved == EAGAIN ? "its queue of connections is full" : strerror(saved));
     err->sys_errno = saved;
+    (void)reach_explain(path, REACH_SOCKET, err);
     if (fd >= 0)
         (void)close(fd);
     return -1;

@@ -6,8 +6,10 @@
 #include "wsgate/process/listener.h"
 
 #include "shared/log.h"
+#include "shared/reach.h"
 #include "shared/service.h"
 #include "shared/span.h"
+#include "wsgate/process/port_owner.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +26,8 @@
 
 enum {
     LISTENER_BACKLOG = 4096, /* somaxconn of current kernels */
-    LISTENER_MODE_UNIX = 0660
+    LISTENER_MODE_UNIX = 0660,
+    OWNER_ROOM = 400 /* ours: of an error's 640 bytes */
 };
 
 union any_address {
@@ -152,17 +155,45 @@ find_inherited(const union any_address *wanted)
     return -1;
 }
 
+/* Without systemd it may be a container: no socket unit to point to there. */
 static bool
-bind_error(const char *address, struct err *err)
+port_error(const char *address, struct err *err)
 {
-    if (errno == EADDRINUSE)
+    char unit[64];
+    bool is_unit = reach_unit(unit, sizeof(unit));
+
+    errno = EACCES;
+    if (is_unit)
         return err_sys(err,
-            "listen %s: another program has this address (`ss -ltnp` names it)",
-            address);
-    if (errno == EACCES)
+            "listen %s: ports below 1024 need wsgate.socket: `systemctl edit "
+            "wsgate.socket`: [Socket] ListenStream=%s; `systemctl restart "
+            "wsgate.socket %s`",
+            address, address, unit);
+    return err_sys(err,
+        "listen %s: ports below 1024 need a start as root or "
+        "CAP_NET_BIND_SERVICE; in a container: a port above 1024, published "
+        "as this one (-p 443:8443), or --sysctl "
+        "net.ipv4.ip_unprivileged_port_start=0",
+        address);
+}
+
+static bool
+bind_error(const char *address, const union any_address *at, struct err *err)
+{
+    char owner[OWNER_ROOM];
+
+    if (errno == EADDRINUSE) {
+        port_owner(&at->any, owner, sizeof(owner));
+        errno = EADDRINUSE;
+        return err_sys(err, "listen %s: another program has this address: %s",
+            address, owner[0] == 0 ? "`ss -tanp` as root names it" : owner);
+    }
+    if (errno == EACCES && at->any.sa_family != AF_UNIX)
+        return port_error(address, err);
+    if (errno == EADDRNOTAVAIL)
         return err_sys(err,
-            "listen %s: ports below 1024 need wsgate.socket, "
-            "CAP_NET_BIND_SERVICE or a start as root",
+            "listen %s: this host has no such address (`ip address` lists "
+            "them)",
             address);
     return err_sys(err, "listen %s", address);
 }
@@ -226,7 +257,7 @@ is_free(const char *address, const union any_address *at, socklen_t len,
     if (fd < 0)
         return err_sys(err, "listen %s", address);
     set_options(fd, at->any.sa_family, false);
-    ok = bind(fd, &at->any, len) == 0 || bind_error(address, err);
+    ok = bind(fd, &at->any, len) == 0 || bind_error(address, at, err);
     (void)close(fd);
     return ok;
 }
@@ -244,7 +275,7 @@ open_one(const char *address, const union any_address *at, socklen_t len,
     }
     set_options(fd, at->any.sa_family, true);
     if (bind(fd, &at->any, len) != 0 || listen(fd, LISTENER_BACKLOG) != 0) {
-        (void)bind_error(address, err);
+        (void)bind_error(address, at, err);
         (void)close(fd);
         return -1;
     }

@@ -7,6 +7,7 @@
 
 #include "shared/atomic_file.h"
 #include "shared/log.h"
+#include "shared/reach.h"
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -42,6 +43,8 @@ read_disk(struct pair_files *files, struct entry *e)
     bool ok;
 
     ok = atomic_file_read(AT_FDCWD, e->path, &files->scratch, &e->file.err);
+    if (!ok)
+        (void)reach_explain(e->path, REACH_PAIR, &e->file.err);
     bytes = buf_span(&files->scratch);
     if (ok) {
         e->bytes = malloc(bytes.len + 1);

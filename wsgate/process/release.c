@@ -8,6 +8,7 @@
 #include "shared/now.h"
 #include "wsgate/client/generation.h"
 #include "wsgate/process/pair_look.h"
+#include "wsgate/process/preflight.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -188,6 +189,10 @@ release_make(master_load *load, void *ctx, uint64_t id,
         goto fail;
     }
     if (!try_to_build(r, config, err))
+        goto fail;
+    if (id != 0)
+        preflight(release_config(r));
+    else if (!preflight_check(release_config(r), err)) /* -t */
         goto fail;
     *out = r;
     return true;

@@ -269,6 +269,18 @@ load_file(struct staple_set *set, struct staple_entry *entry, int64_t now)
     buf_fini(&der);
 }
 
+/* Of all certificates at once: the master said so at the start, on_gone() says
+ * it later. What is left of it here is the hourly reminder. */
+static void
+miss_spool(struct staple_entry *entry, const struct err *err, int64_t now)
+{
+    drop(entry);
+    (void)snprintf(entry->problem, sizeof(entry->problem), "%s", err->text);
+    if (entry->said_at == 0)
+        entry->said_at = now;
+    say_problem(entry, now);
+}
+
 /* While the folder is away, what we have serves until it runs out. */
 static void
 load(struct staple_set *set, struct staple_entry *entry, int64_t now)
@@ -278,7 +290,7 @@ load(struct staple_set *set, struct staple_entry *entry, int64_t now)
     if (set->spool.dirfd >= 0 || spool_open(&set->spool, set->path, &err))
         load_file(set, entry, now);
     else if (!is_current(entry, now))
-        refuse(entry, err.text, now);
+        miss_spool(entry, &err, now);
 }
 
 /* ---- the folder ----------------------------------------------------------- */
@@ -326,6 +338,17 @@ rescan(struct staple_set *set, int64_t now)
     each(set, now, load);
 }
 
+/* One that was there. */
+static void
+on_gone(struct staple_set *set)
+{
+    if (set->spool.dirfd >= 0)
+        log_warn("the spool is gone: is ocspd running? staples serve until "
+                 "they run out",
+            LOG_S("spool", set->path));
+    close_spool(set);
+}
+
 void
 staple_set_on_readable(struct staple_set *set, int64_t now)
 {
@@ -340,7 +363,7 @@ staple_set_on_readable(struct staple_set *set, int64_t now)
             rescan(set, now);
             break;
         case WATCH_GONE:
-            close_spool(set);
+            on_gone(set);
             break;
         }
     }

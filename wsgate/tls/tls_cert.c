@@ -11,6 +11,59 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+/* ---- what a file holds ---------------------------------------------------- */
+
+static bool
+has_block(struct span pem, const char *word)
+{
+    struct span line;
+
+    while (span_split(&pem, '\n', &line))
+        if (span_starts(line, SPAN_LIT("-----BEGIN ")) &&
+            span_ends(span_trim(line), span_str(word)))
+            return true;
+    return false;
+}
+
+/* Why a file has not what was looked for, where that can be told. */
+static const char *
+odd_key(struct span bytes)
+{
+    if (bytes.len > 0 && bytes.data[0] == 0x30)
+        return " (it is DER: `openssl pkey -inform DER -in FILE -out NEW` "
+               "makes PEM of it)";
+    if (has_block(bytes, "CERTIFICATE-----"))
+        return " (certificates alone: are chain and key swapped, or was the "
+               "key left out?)";
+    return "";
+}
+
+static const char *
+odd_chain(struct span bytes)
+{
+    if (has_block(bytes, "PRIVATE KEY-----"))
+        return " (a key alone: are chain and key swapped?)";
+    return "";
+}
+
+/* A byte order mark hides the first line, and with it the first block. */
+static bool
+check_form(
+    struct span bytes, const char *what, const char *name, struct err *err)
+{
+    if (span_starts(bytes, SPAN_LIT("\xEF\xBB\xBF")))
+        return err_set(err, ERR_CONFIG,
+            "%s %s: begins with a byte order mark: `tail -c +4 %s` prints it "
+            "without",
+            what, name, name);
+    if (span_starts(bytes, SPAN_LIT("\xFF\xFE")) ||
+        span_starts(bytes, SPAN_LIT("\xFE\xFF")))
+        return err_set(err, ERR_CONFIG,
+            "%s %s: is UTF-16: `iconv -f UTF-16 -t ASCII %s` prints it as PEM",
+            what, name, name);
+    return true;
+}
+
 /* ---- key ------------------------------------------------------------------ */
 
 /* Nobody is there to type a password. */
@@ -46,12 +99,12 @@ load_key(const struct tls_cert_source *source, EVP_PKEY **out, struct err *err)
     }
     if (is_encrypted)
         (void)err_set(err, ERR_CONFIG,
-            "key %s: is encrypted; store it without a password, readable by "
-            "the service only",
-            source->key_name);
+            "key %s: is encrypted; store it without a password (`openssl pkey "
+            "-in %s -out NEW`), readable by the service only",
+            source->key_name, source->key_name);
     else
-        (void)err_set(err, ERR_CONFIG, "key %s: no private key in PEM found",
-            source->key_name);
+        (void)err_set(err, ERR_CONFIG, "key %s: no private key in PEM found%s",
+            source->key_name, odd_key(source->key_pem));
     ERR_clear_error();
     return false;
 }
@@ -160,8 +213,11 @@ static bool
 load_chain(struct tls_cert *cert, const struct tls_cert_source *source,
     struct err *err)
 {
-    if (!cert_chain_parse(source->chain_pem, &cert->chain, err) ||
-        !cert_fingerprint(cert->chain.leaf, cert->fp, err) ||
+    if (!cert_chain_parse(source->chain_pem, &cert->chain, err))
+        return err == NULL ? false
+                           : err_set(err, err->kind, "%s%s", err->text,
+                                 odd_chain(source->chain_pem));
+    if (!cert_fingerprint(cert->chain.leaf, cert->fp, err) ||
         !cert_facts_read(cert->chain.leaf, &cert->facts, err) ||
         !find_issuer(cert, source, err) || !order_sent(cert, err))
         return false;
@@ -209,6 +265,23 @@ tls_cert_may_serve(const struct tls_cert *cert, int64_t now)
 
 /* ---- life ----------------------------------------------------------------- */
 
+static bool
+load(struct tls_cert *cert, const struct tls_cert_source *source,
+    struct err *err)
+{
+    if (!check_form(
+            source->chain_pem, "certificate", source->chain_name, err) ||
+        !check_form(source->key_pem, "key", source->key_name, err))
+        return false;
+    if (load_chain(cert, source, err))
+        return load_key(source, &cert->key, err) &&
+               check_key(cert, source, err);
+    (void)err_context(err, "certificate %s", source->chain_name);
+    if (err != NULL && err->kind != ERR_MEMORY)
+        err->kind = ERR_CONFIG;
+    return false;
+}
+
 bool
 tls_cert_new(const struct tls_cert_source *source, struct staple_set *staples,
     int64_t now, struct tls_cert **out, struct err *err)
@@ -219,17 +292,12 @@ tls_cert_new(const struct tls_cert_source *source, struct staple_set *staples,
         return err_memory(err);
     cert->refs = 1;
     cert->staple_mode = source->staple_mode;
-    if (!load_chain(cert, source, err)) {
-        (void)err_context(err, "certificate %s", source->chain_name);
-        if (err != NULL && err->kind != ERR_MEMORY)
-            err->kind = ERR_CONFIG;
-    } else if (load_key(source, &cert->key, err) &&
-               check_key(cert, source, err) && track(cert, staples, now, err)) {
-        *out = cert;
-        return true;
+    if (!load(cert, source, err) || !track(cert, staples, now, err)) {
+        tls_cert_unref(cert);
+        return false;
     }
-    tls_cert_unref(cert);
-    return false;
+    *out = cert;
+    return true;
 }
 
 struct tls_cert *
