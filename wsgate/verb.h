@@ -1,7 +1,7 @@
 /*
  * The verbs that talk to a running wsgate, one file each (verb_<name>.c), and
- * what they share (verb_ask.c): where its admin socket is, and what it means when
- * nobody answers there.
+ * what they share (verb_ask.c): where its admin socket is, and what it means
+ * when nobody answers there.
  */
 #ifndef WSGATE_VERB_H
 #define WSGATE_VERB_H
@@ -28,8 +28,8 @@ int verb_status(const struct cli_args *args);
 /*
  * Asks {"do": word} and waits, `timeout` unless --timeout says otherwise.
  * Answers 0 and a new object; or, after one line on stderr, an exit code: 75
- * nobody answers, 77 no permission, else the one that the answer names. `failed`
- * stands before the error of an answer: "reload failed".
+ * nobody answers, 77 no permission, else the one that the answer names.
+ * `failed` stands before the error of an answer: "reload failed".
  */
 int verb_ask(const struct cli_args *args, const char *word, const char *timeout,
     const char *failed, json_t **answer);

@@ -1,4 +1,4 @@
-/* shared/control: lines in any pieces, bounds, sockets that are stale or alive. */
+/* shared/control: lines in any pieces, bounds, sockets stale and alive. */
 #include "shared/control.h"
 
 #include "tests/support/temp_folder.h"

@@ -7,8 +7,8 @@
  *                          {"ok":false,"error":"...","exit":78}
  *     {"do":"status"}  ->  {"ok":true,"generation":7,"sites":1,...}
  *
- * A peer that sends rubbish, half a line or nothing, or reads nothing, costs its
- * own connection; nobody waits for it.
+ * A peer that sends rubbish, half a line or nothing, or reads nothing, costs
+ * its own connection; nobody waits for it.
  */
 #ifndef WSGATE_ADMIN_ADMIN_H
 #define WSGATE_ADMIN_ADMIN_H
