@@ -144,10 +144,9 @@ static const struct cli_verb verbs[] = {
     {"schema", NULL, 0, 0, NULL, "print a JSON Schema of the configuration",
         verb_schema},
     {"reload", NULL, 0, 0, reload_options,
-        "a running wsgate reads its configuration again; waits for the outcome",
-        verb_reload},
+        "make a running wsgate reload; says how it went", verb_reload},
     {"status", NULL, 0, 0, status_options,
-        "generation, workers and last reload of a running wsgate", verb_status},
+        "workers and last reload of a running wsgate", verb_status},
     {0},
 };
 
