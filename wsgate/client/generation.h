@@ -40,6 +40,7 @@ struct generation {
     struct cidr *trusted;
     size_t trusted_count;
     struct tls_cert **certs; /* all sites', in order */
+    struct generation_content *contents; /* of what each was made */
     size_t cert_count;
     struct generation_pool *pools; /* private to generation.c */
     size_t pool_count;
@@ -57,6 +58,10 @@ struct generation_builder;
 struct generation_builder *generation_build(struct gate_config *config,
     uint64_t id, struct staple_set *staples, generation_file *file,
     void *file_ctx, struct err *err);
+/* Before the first step: certificates of `previous` (NULL: none) that are made
+ * of the same bytes are shared, not parsed anew. */
+void generation_build_reuse(
+    struct generation_builder *builder, struct generation *previous);
 enum generation_step {
     GENERATION_AGAIN, /* call again */
     GENERATION_DONE, /* *out is the caller's, one reference */

@@ -190,7 +190,10 @@ begin_build(struct worker *w, int fd, struct err *err)
         return false;
     w->builder = generation_build(config, w->pending_id,
         staples_for(w, config->spool), bundle_get, w->bundle, err);
-    return w->builder != NULL;
+    if (w->builder == NULL)
+        return false;
+    generation_build_reuse(w->builder, w->env.current);
+    return true;
 }
 
 static void
