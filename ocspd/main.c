@@ -23,6 +23,13 @@ static const struct cli_option fetch_options[] = {
     {0},
 };
 
+static const struct cli_option check_options[] = {
+    VERB_SOURCE_OPTIONS,
+    VERB_RULE_OPTIONS,
+    {"units", 0, NULL, "print the rights that publish: needs", false},
+    {0},
+};
+
 static const struct cli_option status_options[] = {
     VERB_SOURCE_OPTIONS,
     {"json", 0, NULL, "one JSON object", false},
@@ -50,7 +57,7 @@ static const struct cli_verb verbs[] = {
     {"fetch", "[CERT...]", 0, -1, fetch_options,
         "ask once; 0: all have a living staple, 75: some have not",
         verb_fetch},
-    {"check", "CERT", 1, 1, fetch_options,
+    {"check", "CERT", 0, 1, check_options,
         "does stapling work for this certificate? every step explained",
         verb_check},
     {"status", NULL, 0, 0, status_options,

@@ -8,6 +8,7 @@
 #include "ocspd/fetch.h"
 #include "ocspd/round.h"
 #include "ocspd/verb_check_print.h"
+#include "ocspd/verb_check_units.h"
 #include "shared/cert.h"
 #include "shared/now.h"
 
@@ -178,12 +179,19 @@ int
 verb_check(const struct cli_args *args)
 {
     struct verb_config loaded;
-    int code = verb_load_config(args, true, &loaded);
+    bool is_units = cli_has(args, "units");
+    int code;
 
+    if ((args->count == 0) != is_units) {
+        verb_complain("check takes a certificate, or --units without one");
+        return EX_USAGE;
+    }
+    code = verb_load_config(args, true, &loaded);
     if (code != EX_OK)
         return code;
     (void)now_init();
-    code = check_file(args, loaded.config);
+    code =
+        is_units ? check_units(loaded.config) : check_file(args, loaded.config);
     ocspd_config_free(loaded.config);
     return code;
 }
