@@ -229,20 +229,22 @@ def test_install_by_an_ordinary_user_below_an_own_folder(folder):
 @pytest.mark.row("install: the next four commands")
 @pytest.mark.parametrize("prefix,commands", [
     ("/usr/local", [
-        "systemd-sysusers",
+        "systemd-sysusers && "
         "systemd-tmpfiles --create ocspd.conf wsgate.conf && "
         "systemctl daemon-reload",
+        "systemctl enable --now ocspd",
         "/usr/local/share/ocspd/hooks/deploy-pair site fullchain.pem privkey.pem",
-        "systemctl enable --now ocspd wsgate"]),
+        "systemctl enable --now wsgate"]),
     ("FOLDER/p", [
         "systemd-sysusers FOLDER/p/lib/sysusers.d/ocspd.conf "
-        "FOLDER/p/lib/sysusers.d/wsgate.conf",
+        "FOLDER/p/lib/sysusers.d/wsgate.conf && "
         "systemd-tmpfiles --create FOLDER/p/lib/tmpfiles.d/ocspd.conf "
         "FOLDER/p/lib/tmpfiles.d/wsgate.conf && "
         "systemctl link -q FOLDER/p/lib/systemd/system/* && "
         "systemctl daemon-reload",
+        "systemctl enable --now ocspd",
         "FOLDER/p/share/ocspd/hooks/deploy-pair site fullchain.pem privkey.pem",
-        "systemctl enable --now ocspd wsgate"])])
+        "systemctl enable --now wsgate"])])
 def test_the_next_commands_are_printed(folder, prefix, commands):
     """DESTDIR is empty here: /usr/local is a bind mount in a namespace."""
     prefix = prefix.replace("FOLDER", str(folder))
