@@ -264,27 +264,24 @@ add_target(struct candidate *c)
     list_add_last(&c->run->out->targets, &target->node);
 }
 
-/* "we may not look" is no "nothing there": certbot's live/ is 0700 root. False:
- * it is not that. */
+/* "we may not look" is no "nothing there": certbot's live/ is 0700 root, and so
+ * is archive/, where its links point to. False: it is not that. */
 static bool
 note_denied(struct run *run, size_t row, const char *path)
 {
+    static const char hook[] =
+        "let the hook PREFIX/share/ocspd/hooks/certbot (PREFIX is /usr/local "
+        "as a rule) copy each renewed chain to /etc/ocspd/certs, or give this "
+        "user access";
     struct denied denied;
     bool is_itself;
 
     if (!denied_find(path, &denied))
         return false;
     is_itself = strcmp(path, denied.path) == 0;
-    if (denied.is_folder)
-        note(run, true, row, path,
-            "%s%s%s: %s: let the hook PREFIX/share/ocspd/hooks/certbot (PREFIX "
-            "is /usr/local as a rule) copy each renewed chain to "
-            "/etc/ocspd/certs, or give this user access",
-            is_itself ? "" : path, is_itself ? "" : ": ", denied.path,
-            denied.text);
-    else
-        note(run, true, row, path, "%s: %s: chgrp %s %s && chmod g+r %s", path,
-            denied.text, denied.group, path, path);
+    note(run, true, row, path, "%s%s%s: %s: %s", is_itself ? "" : path,
+        is_itself ? "" : ": ", denied.path, denied.text,
+        denied.is_folder && !denied.is_hidden ? hook : denied.mend);
     return true;
 }
 

@@ -1,95 +1,91 @@
 /*
- * Who stands between us and a path.
- * Input: a path that was refused (EACCES). Output: the first obstacle in words.
+ * Who stands between us and a path that is to be read.
+ * Input: a path that was refused (EACCES). Output: the obstacle in words.
  */
 #include "shared/denied.h"
 
+#include "shared/reach.h"
 #include "shared/span.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void
-user_name(uid_t uid, char out[DENIED_NAME_SIZE])
-{
-    const struct passwd *user = getpwuid(uid);
-
-    if (user == NULL ||
-        !span_to_cstr(span_str(user->pw_name), out, DENIED_NAME_SIZE))
-        (void)snprintf(out, DENIED_NAME_SIZE, "%u", (unsigned)uid);
-}
+enum { NAME_ROOM = 64 };
 
 static void
-group_name(gid_t gid, char out[DENIED_NAME_SIZE])
+group_name(gid_t gid, char *name, size_t size)
 {
     const struct group *group = getgrgid(gid);
 
-    if (group == NULL ||
-        !span_to_cstr(span_str(group->gr_name), out, DENIED_NAME_SIZE))
-        (void)snprintf(out, DENIED_NAME_SIZE, "%u", (unsigned)gid);
+    if (group != NULL)
+        (void)snprintf(name, size, "%s", group->gr_name);
+    else
+        (void)snprintf(name, size, "%u", (unsigned)gid);
 }
 
 static void
 describe(const struct stat *st, struct denied *out)
 {
-    char us[DENIED_NAME_SIZE], owner[DENIED_NAME_SIZE], group[DENIED_NAME_SIZE];
+    char us[NAME_ROOM], our_group[NAME_ROOM];
+    char owner[NAME_ROOM], group[NAME_ROOM];
 
-    user_name(geteuid(), us);
-    user_name(st->st_uid, owner);
-    group_name(st->st_gid, group);
-    group_name(getegid(), out->group);
+    reach_user_name(geteuid(), us, sizeof(us));
+    reach_user_name(st->st_uid, owner, sizeof(owner));
+    group_name(st->st_gid, group, sizeof(group));
+    group_name(getegid(), our_group, sizeof(our_group));
     (void)snprintf(out->text, sizeof(out->text),
         "user %s may not %s this %s (mode %04o, owner %s:%s)", us,
         out->is_folder ? "search" : "read", out->is_folder ? "folder" : "file",
         (unsigned)(st->st_mode & 07777), owner, group);
+    (void)snprintf(out->mend, sizeof(out->mend), "chgrp %s %s && chmod %s %s",
+        our_group, out->path, out->is_folder ? "g+rx" : "g+r", out->path);
 }
 
-/* As the effective user, which is the one that opens files. */
+/* From the root, which is where a look for obstacles begins. */
 static bool
-is_refused(const char *path, int mode)
+make_absolute(const char *path, char out[PATH_MAX])
 {
-    return faccessat(AT_FDCWD, path, mode, AT_EACCESS) != 0 && errno == EACCES;
-}
+    char folder[PATH_MAX];
+    int len;
 
-/* out->path up to `len` bytes: may it be used? */
-static bool
-is_obstacle(struct denied *out, size_t len)
-{
-    char cut = out->path[len];
-    struct stat st;
-    bool found;
-
-    out->path[len] = '\0';
-    found = stat(out->path, &st) == 0;
-    out->is_folder = found && S_ISDIR(st.st_mode);
-    found = found && is_refused(out->path, out->is_folder ? R_OK | X_OK : R_OK);
-    /* a folder on the way need not be listed */
-    if (found && cut != '\0' && !is_refused(out->path, X_OK))
-        found = false;
-    if (found)
-        describe(&st, out);
-    else
-        out->path[len] = cut;
-    return found;
+    if (path[0] == '/')
+        return span_to_cstr(span_str(path), out, PATH_MAX);
+    if (path[0] == '\0' || getcwd(folder, sizeof(folder)) == NULL)
+        return false;
+    len = snprintf(out, PATH_MAX, "%s/%s", folder, path);
+    return len > 0 && len < PATH_MAX;
 }
 
 bool
 denied_find(const char *path, struct denied *out)
 {
-    size_t len;
+    char full[PATH_MAX];
+    struct reach reach;
 
-    if (!span_to_cstr(span_str(path), out->path, sizeof(out->path)))
+    if (!make_absolute(path, full))
         return false;
-    for (len = 1; len <= strlen(path); len++)
-        if ((path[len] == '/' || path[len] == '\0') && is_obstacle(out, len))
-            return true;
-    return false;
+    reach_find(full, REACH_FILE, &reach);
+    if (reach.kind == REACH_FREE && S_ISDIR(reach.st.st_mode))
+        reach_find(full, REACH_SPOOL, &reach); /* listed and searched */
+    if (reach.kind != REACH_HIDDEN &&
+        ((reach.kind != REACH_FOLDER && reach.kind != REACH_DENIED) ||
+            reach.error != EACCES))
+        return false;
+    if (realpath(reach.path, out->path) == NULL) /* without ".." of links */
+        memcpy(out->path, reach.path, sizeof(out->path));
+    out->is_folder = S_ISDIR(reach.st.st_mode);
+    describe(&reach.st, out);
+    out->is_hidden = reach.kind == REACH_HIDDEN;
+    if (out->is_hidden) {
+        reach_describe(&reach, out->text, sizeof(out->text));
+        reach_mend(&reach, out->mend, sizeof(out->mend));
+    }
+    return true;
 }
 
 bool
@@ -97,15 +93,16 @@ denied_err(const char *path, struct err *err)
 {
     struct denied denied;
     struct err plain;
+    bool is_itself;
 
     if (err == NULL || err->kind != ERR_SYSTEM || err->sys_errno != EACCES ||
         !denied_find(path, &denied))
         return false;
     plain = *err;
-    (void)err_set(err, ERR_SYSTEM, "%s: %s%s%s: chgrp %s %s && chmod %s %s",
-        plain.text, strcmp(path, denied.path) == 0 ? "" : denied.path,
-        strcmp(path, denied.path) == 0 ? "" : ": ", denied.text, denied.group,
-        denied.path, denied.is_folder ? "g+rx" : "g+r", denied.path);
+    is_itself = strcmp(path, denied.path) == 0;
+    (void)err_set(err, ERR_SYSTEM, "%s: %s%s%s: %s", plain.text,
+        is_itself ? "" : denied.path, is_itself ? "" : ": ", denied.text,
+        denied.mend);
     err->sys_errno = EACCES;
     return false;
 }

@@ -1,7 +1,7 @@
 /*
- * Why may we not read a path? The first folder or file in the way, whose it is,
- * its mode, and who we are: what an operator needs to mend it. Asks the file
- * system and the user database; blocking, for errors only.
+ * Which folder or file keeps us from reading a path, in words for ocspd and for
+ * configurations: whose it is, its mode, who we are, and the mend. Over
+ * shared/reach, which finds it; blocking, for errors only.
  */
 #ifndef SHARED_DENIED_H
 #define SHARED_DENIED_H
@@ -11,14 +11,15 @@
 #include <limits.h>
 #include <stdbool.h>
 
-enum { DENIED_NAME_SIZE = 64, DENIED_TEXT_SIZE = 320 };
+enum { DENIED_TEXT_SIZE = 320, DENIED_MEND_SIZE = 2 * PATH_MAX + 128 };
 
 struct denied {
-    char path[PATH_MAX]; /* what is in the way: the path or a folder above */
-    bool is_folder; /* it may not be searched; else: may not be read */
-    char group[DENIED_NAME_SIZE]; /* ours, for the mend */
+    char path[PATH_MAX]; /* what is in the way; links are followed */
+    bool is_folder; /* a folder on the way: searching it is refused */
+    bool is_hidden; /* by ProtectHome= of our unit */
     /* "user ocspd may not search this folder (mode 0700, owner root:root)" */
     char text[DENIED_TEXT_SIZE];
+    char mend[DENIED_MEND_SIZE]; /* commands for root */
 };
 
 /*

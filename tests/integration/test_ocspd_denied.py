@@ -69,6 +69,25 @@ def test_a_folder_like_certbots_is_named_with_the_hook(world, pattern, how):
 
 
 @pytest.mark.short
+def test_a_link_into_a_folder_that_is_closed_names_that_one(world):
+    """certbot's live/ may be open: its links point into archive/, 0700 too."""
+    archive, leaf = closed(world)
+    archive.rename(world.folder / "archive")
+    place = world.folder / "live/site"
+    place.mkdir(parents=True)
+    (place / "fullchain.pem").symlink_to(
+        "../../archive/site/fullchain.pem")
+    config = world.config(rows=[
+        {"path": f"{world.folder}/live/*/fullchain.pem"}])
+    done = as_other(world, "-t", "-c", config, code=0)
+    line = done.out.splitlines()[0]
+    assert line.startswith("error: "), done
+    assert f"{world.folder}/archive: user nobody may not search this folder " \
+        "(mode 0700, owner root:root)" in line
+    assert "PREFIX/share/ocspd/hooks/certbot" in line
+
+
+@pytest.mark.short
 def test_a_certificate_file_we_may_not_read_is_named(world):
     leaf = world.leaf(path="site.pem")
     leaf.path.chmod(0o600)
