@@ -356,6 +356,17 @@ is_same(const struct content *a, const struct content *b)
     return strcmp(a->fp, b->fp) == 0 && strcmp(a->digest, b->digest) == 0;
 }
 
+/* Its row is gone, and so is what had to go. Without its certificate alone it
+ * stays: the next scan would ask for it anew. */
+static bool
+is_finished(const struct output *output)
+{
+    if (output->is_busy || !output->is_dropped)
+        return false;
+    return output->kind->pace != NOTIFY_BEFORE_SPOOL ||
+           (output->is_known && output->has.fp[0] == '\0');
+}
+
 /* A socket is told also when the file cannot be written. */
 static void
 tend_output(struct notify *notify, struct output *output,
@@ -367,6 +378,8 @@ tend_output(struct notify *notify, struct output *output,
     enum notify_wish wish = notify_wish(output, offer, round->now, &content);
     bool is_due;
 
+    if (is_finished(output))
+        return;
     if (content.ends_at > round->now)
         (void)must_wait(
             round, round->now_ms + (content.ends_at - round->now) * 1000);
@@ -387,17 +400,6 @@ tend_output(struct notify *notify, struct output *output,
         output->told[0] = '\0';
     else if (!is_due)
         tell(notify, output, offer, &content, round);
-}
-
-/* Its row is gone, and so is what had to go. Without its certificate alone it
- * stays: the next scan would ask for it anew. */
-static bool
-is_finished(const struct output *output)
-{
-    if (output->is_busy || !output->is_dropped)
-        return false;
-    return output->kind->pace != NOTIFY_BEFORE_SPOOL ||
-           (output->is_known && output->has.fp[0] == '\0');
 }
 
 static void

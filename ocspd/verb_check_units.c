@@ -161,7 +161,7 @@ open_folder(struct units *units, const char *folder, const struct stat *st)
         say(units, "# run: chgrp ocspd %s", quoted);
     else
         take_group(units, st->st_gid);
-    say(units, "# run: chmod g+rwxt %s", quoted);
+    say(units, "# run: chmod g+rwx,+t %s", quoted);
 }
 
 static bool

@@ -172,6 +172,92 @@ START_TEST(config_row_wins_over_defaults_also_with_false_and_off)
 }
 END_TEST
 
+static const struct ocspd_publish *
+output_of(const struct ocspd_config *config, size_t row, size_t i)
+{
+    const struct ocspd_publish *items = row_of(config, row)->rule.publish.items;
+
+    ck_assert_uint_lt(i, row_of(config, row)->rule.publish.count);
+    return &items[i];
+}
+
+START_TEST(config_rows_take_the_outputs_of_the_defaults_or_have_their_own)
+{
+    struct ocspd_config *config =
+        load("defaults: {publish: [{type: file, file: \"/o/%n\"},\n"
+             "  {type: changed, changed: web.1_a-b}]}\n"
+             "certificates:\n"
+             "  - /a.pem\n"
+             "  - {path: /b.pem, publish: []}\n"
+             "  - {path: /c.pem, publish: {type: haproxy, file: /c.pem.ocsp,\n"
+             "     socket: /run/s, mode: 0600}}\n");
+
+    ck_assert_uint_eq(row_of(config, 0)->rule.publish.count, 2);
+    ck_assert_int_eq(output_of(config, 0, 0)->kind, PUBLISH_FILE);
+    ck_assert_int_eq(ocspd_publish_mode(output_of(config, 0, 0)), 0644);
+    ck_assert_str_eq(output_of(config, 0, 1)->changed, "web.1_a-b");
+    ck_assert_uint_eq(row_of(config, 1)->rule.publish.count, 0);
+    ck_assert_uint_eq(row_of(config, 2)->rule.publish.count, 1);
+    ck_assert_int_eq(output_of(config, 2, 0)->kind, PUBLISH_HAPROXY);
+    ck_assert_str_eq(output_of(config, 2, 0)->socket, "/run/s");
+    ck_assert_int_eq(ocspd_publish_mode(output_of(config, 2, 0)), 0600);
+    ck_assert_int_eq(config->changed_interval_ms, 60 * 1000);
+    ck_assert_ptr_null(config->changed_dir);
+    ocspd_config_free(config);
+}
+END_TEST
+
+static const struct {
+    const char *cert;
+    const char *file;
+} named[] = {
+    {"/c/site.pem", "/o/site-site%"},
+    {"/c/www.example.org.crt", "/o/www.example.org-www.example.org%"},
+    {"/c/a.cer", "/o/a-a%"},
+    {"/c/a.der", "/o/a-a%"},
+    {"/c/www.example.org", "/o/www.example.org-www.example.org%"},
+    {"/c/.pem", "/o/.pem-.pem%"},
+    {"/c.pem/a%n", "/o/a%n-a%n%"},
+};
+
+START_TEST(config_file_names_come_from_the_certificate_s)
+{
+    struct ocspd_config *config =
+        load("certificates: {path: /c, publish: {type: file,"
+             " file: \"/o/%n-%n%%\"}}");
+    char *made = ocspd_publish_file(output_of(config, 0, 0), named[_i].cert);
+
+    ck_assert_str_eq(made, named[_i].file);
+    free(made);
+    ocspd_config_free(config);
+}
+END_TEST
+
+START_TEST(config_dump_with_outputs_reads_as_the_same)
+{
+    struct ocspd_config *config =
+        load("defaults: {publish: {type: nginx, file: \"/o/%n\", changed: a}}\n"
+             "certificates: [/a.pem, {path: /b.pem, publish: []}]\n");
+    struct buf first, second;
+
+    buf_init(&first, 65536);
+    buf_init(&second, 65536);
+    ck_assert(config_table_dump(ocspd_config_rows, config, &first));
+    (void)buf_cstr(&first);
+    ocspd_config_free(config);
+    for (char *at = (char *)first.data; (at = strstr(at, "\"***\"")) != NULL;)
+        memcpy(at, "none ", 5); /* a proxy is not shown */
+    config = load(buf_cstr(&first));
+    ck_assert(config_table_dump(ocspd_config_rows, config, &second));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&second), "publish: []"));
+    ck_assert_uint_eq(row_of(config, 0)->rule.publish.count, 1);
+    ck_assert_uint_eq(row_of(config, 1)->rule.publish.count, 0);
+    buf_fini(&first);
+    buf_fini(&second);
+    ocspd_config_free(config);
+}
+END_TEST
+
 static void
 check_path(const char *path, const char *name)
 {
@@ -284,6 +370,64 @@ static const struct {
     {"an interval of zero", "fetch: {min_interval: 0s}\n",
         ":1:", "min_interval"},
     {"a timeout without unit", "fetch: {timeout: 5}\n", ":1:", "timeout"},
+    {"an output without type", "defaults: {publish: [{file: /a}]}\n",
+        ":1:", "type"},
+    {"an unknown type", "defaults: {publish: {type: ngnix, file: /a}}\n",
+        ":1:", "nginx"},
+    {"a file without file:", "defaults: {publish: {type: file}}\n",
+        ":1:21: ", "needs file:"},
+    {"a file with a socket",
+        "defaults: {publish: {type: file, file: /a, socket: /b}}\n",
+        ":1:21: ", "takes no socket:"},
+    {"nothing to tell and nobody told",
+        "defaults: {publish: {type: changed}}\n", ":1:21: ", "changed: NAME"},
+    {"a file for what writes none",
+        "defaults: {publish: {type: changed, changed: a, file: /b}}\n",
+        ":1:21: ", "takes no file:"},
+    {"a name with a folder in it",
+        "defaults: {publish: {type: changed, changed: ../a}}\n",
+        ":1:21: ", "no name"},
+    {"a name with a slash",
+        "defaults: {publish: {type: changed, changed: a/b}}\n",
+        ":1:21: ", "no name"},
+    {"an empty name", "defaults: {publish: {type: changed, changed: \"\"}}\n",
+        ":1:21: ", "no name"},
+    {"HAProxy's file of another name",
+        "defaults: {publish: {type: haproxy, file: /a.der}}\n",
+        ":1:21: ", ".ocsp"},
+    {"HAProxy's file without a name",
+        "defaults: {publish: {type: haproxy, file: /.ocsp}}\n",
+        ":1:21: ", ".ocsp"},
+    {"an unknown escape", "defaults: {publish: {type: file, file: /%f}}\n",
+        ":1:21: ", "%n"},
+    {"an escape that ends too soon",
+        "defaults: {publish: {type: file, file: \"/a%\"}}\n", ":1:21: ", "%n"},
+    {"an escape in a folder",
+        "defaults: {publish: {type: file, file: /%n/a}}\n", ":1:21: ", "%n"},
+    {"a mode that is none",
+        "defaults: {publish: {type: file, file: /a, mode: rw}}\n",
+        ":1:21: ", "mode"},
+    {"a mode beyond 0777",
+        "defaults: {publish: {type: file, file: /a, mode: 4755}}\n",
+        ":1:21: ", "mode"},
+    {"a file in the spool",
+        "spool: /s\ncertificates:\n  - path: /a.pem\n    publish: {type: file, "
+        "file: /s/%n}\n",
+        ":4:14: ", "spool"},
+    {"one file for two certificates names both",
+        "certificates:\n  - {path: /a.pem, publish: {type: file, file: /x}}\n"
+        "  - {path: /b.pem, publish: {type: nginx, file: /x}}\n",
+        ":3:5: ", "/a.pem too ("},
+    {"the defaults' one file for two certificates",
+        "defaults: {publish: {type: file, file: /x}}\n"
+        "certificates: [/a.pem, /b.pem]\n",
+        ":2:", "%n"},
+    {"one file twice in a row",
+        "certificates:\n  - path: /a\n    publish:\n"
+        "      - {type: file, file: /x}\n      - {type: nginx, file: /x}\n",
+        ":5:9: ", "twice"},
+    {"an interval of half a second", "changed_interval: 500ms\n",
+        ":1:", "changed_interval"},
 };
 
 START_TEST(config_refuses_and_names_the_place)
@@ -389,6 +533,11 @@ main(void)
     tcase_add_test(tc, config_of_an_empty_file_is_all_defaults);
     tcase_add_test(tc, config_reads_every_key);
     tcase_add_test(tc, config_row_wins_over_defaults_also_with_false_and_off);
+    tcase_add_test(
+        tc, config_rows_take_the_outputs_of_the_defaults_or_have_their_own);
+    tcase_add_loop_test(tc, config_file_names_come_from_the_certificate_s, 0,
+        (int)(sizeof(named) / sizeof(named[0])));
+    tcase_add_test(tc, config_dump_with_outputs_reads_as_the_same);
     tcase_add_test(tc, config_paths_start_at_the_file_that_names_them);
     tcase_add_test(tc, config_takes_one_certificate_for_a_list_of_one);
     tcase_add_test(
