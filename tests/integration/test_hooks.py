@@ -171,7 +171,7 @@ def test_a_must_staple_certificate_without_staple_is_not_put_in_use(
     assert {75: "no staple for it after 3s"}.get(
         answer, f"`ocspd wait` failed with {answer}") in done.err
     assert "must-staple" in done.err and "the old pair stays" in done.err
-    assert f"Run again: deploy-pair {NAME} '{chain}' '{key}'" in done.err
+    assert f"Run again: {HOOKS}/deploy-pair {NAME} '{chain}' '{key}'" in done.err
     assert host.files() == {**in_use(old),
                             f"ocspd/{NAME}.new.pem": leaf.chain_pem}
     host.answer(0)
