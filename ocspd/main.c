@@ -62,11 +62,11 @@ static const struct cli_verb verbs[] = {
         verb_check},
     {"status", NULL, 0, 0, status_options,
         "what the spool holds", verb_status},
+    {"show", "FILE|CERT", 1, 1, show_options,
+        "print a response, or the one spooled for a certificate", verb_show},
     {"wait", "[CERT...]", 0, -1, wait_options,
         "until each has a response to staple; 75: not within the time",
         verb_wait},
-    {"show", "FILE|CERT", 1, 1, show_options,
-        "print a response, or the one spooled for a certificate", verb_show},
     {0},
 };
 /* clang-format on */
