@@ -147,6 +147,11 @@ def strict(gate):  # noqa: F811
     return made
 
 
+def settle():
+    time.sleep(2)  # pause: files are read once more after the start; from now
+    #                on only a watch finds what changes
+
+
 def lines(daemon, pattern, since=0):
     return [line for line in daemon.lines[since:] if re.search(pattern, line)]
 
@@ -163,6 +168,7 @@ def test_a_rename_puts_the_new_pair_on_the_wire(gate, site):  # noqa: F811
         wait_leaf(gate, site.old)
         workers, mark = daemon.workers, daemon.mark
         with tunnels(gate):
+            settle()
             put(site.file, pair_pem(site.new))
             wait_leaf(gate, site.new)
         assert daemon.workers == workers
@@ -252,6 +258,7 @@ def test_a_switched_link_is_noticed(gate, site, layout):  # noqa: F811
     site.row["chain"] = str(path)
     site.start()
     assert leaves(gate) == {site.old.fingerprint}
+    settle()
     switch()
     wait_leaf(gate, site.new)
 
@@ -273,6 +280,25 @@ def test_two_sites_with_one_file_switch_together(gate, site):  # noqa: F811
     put(key, site.new.key_pem)
     wait_leaf(gate, site.new)
     assert len(lines(daemon, REPLACED, mark)) == 2
+
+
+@pytest.mark.row("certificates on disk: one waits, others do not")
+def test_one_that_waits_does_not_hold_others_up(gate, site):  # noqa: F811
+    other = gate.folder / "other.pem"
+    shop = [gate.pki.leaf("shop.example.org", key_name=name)
+            for name in ("old", "new")]
+    put(other, pair_pem(shop[0]))
+    sites = [gate.site(certificates=[site.row]),
+             gate.site(certificates=[{"chain": str(other)}],
+                       hosts=["shop.example.org"])]
+    sites[1]["listen"] = sites[0]["listen"]
+    daemon = gate.start(sites=sites)
+    put(site.file, site.new.chain_pem + site.old.key_pem)
+    daemon.wait_log(WAITS)
+    put(other, pair_pem(shop[1]))
+    wait_leaf(gate, shop[1], name="shop.example.org")
+    assert leaves(gate) == {site.old.fingerprint}
+    assert len(lines(daemon, REPLACED)) == len(lines(daemon, WAITS)) == 1
 
 
 # ---- of no use ----------------------------------------------------------------------
@@ -511,7 +537,7 @@ def test_a_reload_that_fails_amid_a_swap(gate, site):  # noqa: F811
         good = config.read_text()
         config.write_text("sites: 5\n")
         daemon.send(signal.SIGHUP)
-        daemon.wait_log("reload failed", since=mark)
+        daemon.wait_log("reload failed", since=mark, timeout=5)
         config.write_text(good)
     wait_leaf(gate, site.new)
 
@@ -522,7 +548,7 @@ def test_a_file_that_changes_again_amid_a_swap(gate, site):  # noqa: F811
     third = gate.pki.leaf(HOST, key_name="third")
     with stopped(daemon.workers[0]):
         begin_swap(site, site.new)
-        put(site.file, pair_pem(third))
+        begin_swap(site, third)
     wait_leaf(gate, third)
     assert len(lines(daemon, REPLACED)) == 2
 
