@@ -3,6 +3,8 @@ output in trouble costs no other anything."""
 import os
 import pathlib
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -483,10 +485,11 @@ def test_a_row_that_is_taken_back_takes_its_snippet_along(world, nginx):
         wait_until(lambda: snippet.exists() and file.exists(), "both")
         touch = wait_touch(world, "nginx")
         config(world, {"path": str(leaf.path)})
-        daemon.send(1)
+        daemon.send(signal.SIGHUP)
+        daemon.wait_log("configuration loaded")
         wait_until(lambda: not snippet.exists(), "the end of the snippet")
         wait_touch(world, "nginx", touch)
-        assert file.exists(), "other files are left alone"
+    assert file.exists(), "other files are left alone"
 
 
 # ---- HAProxy ------------------------------------------------------------------------
@@ -707,3 +710,99 @@ def test_outputs_with_their_own_bytes_are_fed_while_the_spool_is_full(
             assert world.der(leaf) == der
     finally:
         subprocess.run(["umount", world.spool], check=True)
+
+
+# ---- check --units ------------------------------------------------------------------
+
+def units(world, *rows, **top):
+    top.setdefault("spool", "/var/spool/ocspd")
+    path = world.config(rows=list(rows), **top)
+    return world.run("check", "--units", "-c", path, code=0).out
+
+
+def some_group():
+    import grp
+    return next(entry for entry in grp.getgrall() if entry.gr_gid > 0)
+
+
+@pytest.mark.row("publish: check --units")
+def test_units_need_nothing_when_nothing_is_published(world):
+    leaf = world.leaf("www.example.org")
+    assert "nothing is needed" in units(world, {"path": str(leaf.path)})
+    said = units(world, row(leaf, {
+        "type": "file", "file": "/run/ocspd/www.ocsp"}))
+    assert "nothing is needed" in said
+
+
+@pytest.mark.row("publish: check --units")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give away files")
+def test_units_get_folders_groups_and_commands(world):
+    group = some_group()
+    theirs, ours, closed = (world.folder / name for name in
+                            ("theirs", "open", "closed"))
+    for path, gid, mode in ((theirs, group.gr_gid, 0o2770), (ours, 0, 0o777),
+                            (closed, 0, 0o755)):
+        path.mkdir()
+        os.chown(path, 0, gid)
+        path.chmod(mode)
+    (closed / "x.ocsp").write_bytes(b"")
+    leaf = world.leaf("www.example.org")
+    missing = world.folder / "miss ing"
+    with Silent(world.folder / "sock") as silent:
+        os.chown(silent.path, 0, group.gr_gid)
+        silent.path.chmod(0o660)
+        said = units(world, row(
+            leaf, {"type": "file", "file": str(theirs / "a")},
+            {"type": "file", "file": str(ours / "a")},
+            {"type": "nginx", "file": str(missing / "%n"), "changed": "n-1"},
+            {"type": "haproxy", "file": str(closed / "x.ocsp"),
+             "socket": str(silent.path)}))
+    lines = said.splitlines()
+    for path in (theirs, ours, closed):
+        assert f"ReadWritePaths=-{path}" in lines
+    assert f'ReadWritePaths="-{missing}"' in lines
+    assert lines.count(f"SupplementaryGroups={group.gr_name}") == 1
+    assert f"# run: install -d -m 0755 -o ocspd -g ocspd '{missing}'" in lines
+    at = lines.index(f"# {closed} (root:root 0755) cannot be written by user "
+                     "ocspd:")
+    assert lines[at + 1:at + 4] == [
+        f"# run: chgrp ocspd {closed}", f"# run: chmod g+rwx,+t {closed}",
+        f"# run: chown ocspd {closed}/x.ocsp"]
+    assert not [line for line in lines if f"{ours} (" in line]
+    assert "# /etc/ocspd/publish.d/n-1 is missing" in said
+    assert "# run: systemctl enable --now ocspd-publish@n-1.path" in lines
+    accepted_by_systemd(world, said)
+
+
+def accepted_by_systemd(world, text):
+    if not shutil.which("systemd-analyze"):
+        return
+    there = world.folder / "units"
+    (there / "ocspd.service.d").mkdir(parents=True)
+    unit = (harness.ROOT / "systemd/ocspd.service").read_text()
+    (there / "ocspd.service").write_text(
+        unit.replace("/usr/local/sbin/ocspd", "/bin/true"))
+    (there / "ocspd.service.d/publish.conf").write_text(text)
+    done = harness.run(
+        "systemd-analyze", "verify", "--man=no", there / "ocspd.service",
+        env={"SYSTEMD_UNIT_PATH": f"{there}:"})
+    assert done.code == 0 and str(there) not in done.err, done
+
+
+@pytest.mark.parametrize("unit", ["ocspd-publish@nginx.service",
+                                  "ocspd-publish@nginx.path"])
+def test_the_units_that_tell_servers_are_well_formed(world, unit):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze on this machine")
+    for kind in ("service", "path"):
+        text = (harness.ROOT / f"systemd/ocspd-publish@.{kind}").read_text()
+        (world.folder / f"ocspd-publish@nginx.{kind}").write_text(text)
+    done = harness.run("systemd-analyze", "verify", "--man=no",
+                       world.folder / unit)
+    assert done.code == 0 and not done.err.strip(), done
+
+
+def test_check_takes_a_certificate_or_units(world):
+    leaf = world.leaf("www.example.org")
+    world.run("check", code=64)
+    world.run("check", "--units", leaf.path, code=64)
