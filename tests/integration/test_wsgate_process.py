@@ -120,14 +120,18 @@ def test_auto_workers_are_as_many_as_cpus(gate):  # noqa: F811
     assert 1 <= len(gate.daemon.workers) <= len(os.sched_getaffinity(0))
 
 
+def status_of(pid):
+    text = open(f"/proc/{pid}/status").read()
+    return dict(line.split(":\t", 1) for line in text.splitlines())
+
+
 @pytest.mark.row("proxy: nobody is root")
 def test_workers_become_another_user(gate):  # noqa: F811
     if os.geteuid() != 0:
         pytest.skip("needs root, to give it up")
     (gate.folder / "index.html").write_text("readable")
     daemon = gate.start(user="nobody")
-    status = open(f"/proc/{daemon.worker}/status").read()
-    lines = dict(line.split(":\t", 1) for line in status.splitlines())
+    lines = status_of(daemon.worker)
     assert lines["Uid"].split() == ["65534"] * 4
     assert int(lines["CapEff"], 16) == 0 and int(lines["CapPrm"], 16) == 0
     assert lines["NoNewPrivs"] == "1"
@@ -139,6 +143,34 @@ def test_workers_become_another_user(gate):  # noqa: F811
     gate.config(user="nobody")
     daemon.reload()
     assert gate.get("/").text == "readable"
+
+
+@pytest.mark.row("proxy: nobody is root")
+def test_the_master_keeps_of_root_what_it_needs(gate):  # noqa: F811
+    """To read keys, bind ports, become the user and signal workers; and that
+    is enough for a reload, a new worker and the end."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give it up")
+    daemon = gate.start({"/": {"files": str(gate.folder)}}, user="nobody")
+    lines = status_of(daemon.pid)
+    kill, setgid, setuid, bind, search = 5, 6, 7, 10, 2
+    wanted = sum(1 << bit for bit in (kill, setgid, setuid, bind, search))
+    for name in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(lines[name], 16) == wanted, name
+    assert lines["NoNewPrivs"] == "1"
+    leaf = gate.pki.leaf(HOST)
+    gate.config({"/": {"files": str(gate.folder)}}, user="nobody",
+                sites=[gate.site({"/": {"files": str(gate.folder)}}, leaf)])
+    for path in gate.folder.glob("*.key"):
+        os.chown(path, 1, 1)
+        path.chmod(0o600)
+    daemon.reload()
+    worker = daemon.worker
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: daemon.workers and worker not in daemon.workers,
+               "another worker")
+    (gate.folder / "index.html").write_text("readable")
+    wait_until(lambda: gate.get("/").text == "readable", "it serves")
 
 
 # ---- draining --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include "shared/log.h"
 #include "shared/now.h"
+#include "shared/privs.h"
 #include "shared/service.h"
 #include "wsgate/admin/admin.h"
 #include "wsgate/client/generation.h"
@@ -17,6 +18,7 @@
 #include "wsgate/process/workforce.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,6 +415,22 @@ worker_user(const struct gate_config *config)
     return config->user;
 }
 
+/*
+ * A start as root with `user:` (without, root is what was asked for): of root's
+ * rights the master keeps those to read keys at a reload, bind ports, start
+ * workers as that user and signal them.
+ */
+static bool
+keep_few_rights(const struct gate_config *config, struct err *err)
+{
+    static const int keep[] = {CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE,
+        CAP_SETUID, CAP_SETGID, CAP_KILL};
+
+    if (geteuid() != 0 || config->user == NULL)
+        return true;
+    return privs_keep(keep, sizeof(keep) / sizeof(*keep), err);
+}
+
 /* The first configuration decides how many workers there are, and who. */
 static bool
 master_start(struct master *m, struct err *err)
@@ -427,7 +445,8 @@ master_start(struct master *m, struct err *err)
     raise_descriptor_limit();
     slots = release_config(r)->workers > 0 ? (int)release_config(r)->workers
                                            : cpu_share();
-    if (!prepare(m, r, slots, err))
+    if (!prepare(m, r, slots, err) ||
+        !keep_few_rights(release_config(r), err))
         return false;
     m->force = workforce_new(&m->loop, slots, worker_user(release_config(r)),
         &rollout_workforce_events, m->rollout, err);

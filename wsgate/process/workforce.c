@@ -24,7 +24,7 @@
 enum {
     PING_MS = 5 * 1000,
     SILENT_MS = 10 * 1000, /* ours: no pong for so long: SIGABRT */
-    STUCK_MS = 15 * 1000, /* a stopped process gets SIGKILL */
+    STUCK_MS = 20 * 1000, /* longer than it takes to end such a one */
     ROOM_MS = 1000, /* ours: the worker builds in slices of 5 ms */
     RESPAWN_FIRST_MS = 100, /* ours: doubled up to the next */
     RESPAWN_MAX_MS = 30 * 1000,
@@ -42,6 +42,7 @@ struct slot {
     uint64_t answered_ms;
     uint64_t backoff_ms;
     bool is_up;
+    bool is_given_up; /* SIGABRT was sent; the next check sends SIGKILL */
     uint64_t owes; /* the ping that workforce_catch_up() waits for; 0: none */
 };
 
@@ -367,12 +368,15 @@ check_slot(struct slot *s)
 
     if (s->pid == 0)
         return;
-    if (silent > STUCK_MS) {
-        (void)kill(s->pid, SIGKILL);
-    } else if (silent > SILENT_MS) {
+    if (silent <= SILENT_MS) {
+        s->is_given_up = false;
+    } else if (!s->is_given_up) {
+        s->is_given_up = true;
         log_error("worker does not answer, it is replaced",
             LOG_I("pid", s->pid), LOG_I("silent_ms", silent));
         (void)kill(s->pid, SIGABRT);
+    } else {
+        (void)kill(s->pid, SIGKILL); /* stopped: no other signal arrives */
     }
     if (s->is_up)
         (void)workforce_send(
