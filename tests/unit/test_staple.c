@@ -352,6 +352,42 @@ START_TEST(staple_is_judged_by_the_trust_it_is_tracked_with)
 }
 END_TEST
 
+/* Of a certificate that is not in use: as a worker would find it. */
+START_TEST(staple_is_probed_without_being_tracked)
+{
+    const struct ocsp_trust trust = {.issuer = pki.ca->cert};
+    const struct pki_single single = {
+        .leaf = pki.leaf, .issuer = pki.ca, .status = PKI_REVOKED};
+    const struct pki_response spec = {
+        .signer = pki.ca, .singles = &single, .single_count = 1};
+    bool is_revoked = true;
+    struct err err = {0};
+    struct buf revoked;
+
+    ck_assert(!staple_probe(
+        folder.path, fp, &ids, &trust, PKI_NOW, &is_revoked, &err));
+    ck_assert_str_ne(err.text, "");
+    put(buf_span(&good));
+    ck_assert(staple_probe(
+        folder.path, fp, &ids, &trust, PKI_NOW, &is_revoked, &err));
+    ck_assert(!is_revoked);
+    ck_assert(!staple_probe(folder.path, fp, &ids, &trust,
+        PKI_NOW + 400 * PKI_DAY, &is_revoked, &err));
+    buf_init(&revoked, 100000);
+    pki_respond(&spec, &revoked);
+    put(buf_span(&revoked));
+    ck_assert(staple_probe(
+        folder.path, fp, &ids, &trust, PKI_NOW, &is_revoked, &err));
+    ck_assert(is_revoked);
+    put(SPAN_LIT("no response"));
+    ck_assert(!staple_probe(
+        folder.path, fp, &ids, &trust, PKI_NOW, &is_revoked, &err));
+    ck_assert(!staple_probe(
+        "/nowhere", fp, &ids, &trust, PKI_NOW, &is_revoked, &err));
+    buf_fini(&revoked);
+}
+END_TEST
+
 START_TEST(staple_loads_in_a_tick_what_was_not_told)
 {
     struct staple_entry *entry;
@@ -388,6 +424,7 @@ main(void)
     tcase_add_test(tc, staple_is_tracked_once_and_counted);
     tcase_add_test(tc, staple_is_judged_by_the_trust_it_is_tracked_with);
     tcase_add_test(tc, staple_loads_in_a_tick_what_was_not_told);
+    tcase_add_test(tc, staple_is_probed_without_being_tracked);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
