@@ -8,7 +8,9 @@ import subprocess
 
 import pytest
 
+import first_hour
 import harness
+import machine
 
 BUILD = pathlib.Path(harness.program("ocspd")).parent
 
@@ -287,8 +289,7 @@ def test_uninstall_names_units_that_still_run(folder):
     warning = re.search("^warning: still running: (.*)$", told, re.M).group(1)
     assert "'wsgate.service'" in warning and "'wsgate.socket'" in warning
     assert "'ocspd.service'" not in warning
-    assert f"systemctl stop {warning}; systemctl disable {warning}; " \
-        "systemctl daemon-reload" in told
+    assert f"  systemctl stop {warning}; systemctl daemon-reload\n" in told
     assert os.listdir(folder / "local") == []
 
 
@@ -299,3 +300,51 @@ def test_a_path_that_units_could_not_name_is_refused(folder, name, value):
     done = script("install", {"DESTDIR": folder / "d", name: value}, code=1)
     assert done.err.startswith(f"{value}: ") and "PREFIX" in done.err
     assert not (folder / "d").exists()
+
+
+@pytest.fixture(scope="module")
+def odd_host(tmp_path_factory):
+    """A booted machine without the programs; in it, make."""
+    with machine.boot(tmp_path_factory.mktemp("odd"), installed=False) as host:
+        inside = f"{machine.SOURCE}/{BUILD.relative_to(harness.ROOT)}"
+
+        def run(target):
+            return host.sh(f"cd {machine.SOURCE} && make -o all -o {inside}/ocspd "
+                           f"-o {inside}/wsgate BUILD={inside} "
+                           f"PREFIX=/opt/gate {target}")
+        host.make = run
+        yield host
+
+
+@pytest.mark.must_run
+@pytest.mark.row("install: the printed commands work for any PREFIX")
+def test_below_a_folder_that_systemd_does_not_know(odd_host, pki):
+    """Installed, started by the printed commands; taken away while it runs;
+    stopped by the printed command. Nothing stays but what is told."""
+    host = odd_host
+    before = odd_files(host)
+    commands = re.findall("^    (.*)$", host.make("install").out, re.M)
+    leaf = pki.leaf("www.example.org")
+    host.write("/root/fullchain.pem", leaf.chain_pem, 0o600)
+    host.write("/root/privkey.pem", leaf.key_pem, 0o600)
+    host.write("/etc/wsgate/wsgate.yaml", first_hour.WSGATE_YAML)
+    for command in commands:
+        host.sh(f"cd /root && {command}")
+    assert host.out("systemctl is-active ocspd wsgate").split() == \
+        ["active", "active"]
+    assert "/opt/gate/sbin/wsgate" in host.show("wsgate")["ExecStart"]
+    done = host.make("uninstall")
+    assert "warning: still running:" in done.err
+    host.sh(re.search("^  (systemctl .*)$", done.out, re.M)[1], code=None)
+    assert host.sh("systemctl is-active ocspd wsgate wsgate.socket",
+                   code=None).out.split() == ["inactive"] * 3
+    for command in re.findall("^  (rm -r .*|userdel .*)$", done.out, re.M):
+        host.sh(command)
+    assert odd_files(host) == before
+
+
+def odd_files(host):
+    """What systemd-sysusers keeps as backups aside."""
+    found = host.out("find /usr /opt /etc /var/lib /var/spool -xdev")
+    return {path for path in found.splitlines() if not re.match(
+        r"/etc/(passwd|group|gshadow|shadow|subuid|subgid|\.pwd\.lock)-?$", path)}
