@@ -1,5 +1,6 @@
 """What the tests of the first hour's symptoms share: a machine as it was, a
 start that must fail, and the mend of a line applied word for word."""
+import contextlib
 import re
 
 from cryptography.hazmat.primitives import serialization
@@ -88,3 +89,20 @@ def certbot_layout(host, leaf, name="www.example.org"):
                    0o600 if file == "privkey" else 0o644)
         host.sh(f"ln -sfn ../../archive/{name}/{file}1.pem "
                 f"{base}/live/{name}/{file}.pem")
+
+
+def failed_start_again(host):
+    """As failed_start(), for what systemd tries again."""
+    cursor = host.cursor()
+    host.sh("systemctl start wsgate", code=None)
+    return host.wait_journal("cannot start", "wsgate", cursor)
+
+
+@contextlib.contextmanager
+def program(host, command, name="other"):
+    """Somebody's server, outside of our units' rights."""
+    host.sh(f"systemd-run -q --collect --unit={name} {command}")
+    try:
+        yield
+    finally:
+        host.sh(f"systemctl stop {name} 2>/dev/null", code=None)

@@ -155,9 +155,26 @@ find_inherited(const union any_address *wanted)
     return -1;
 }
 
+/* True: somebody is named. The kernel asks for the right to a port before it
+ * looks whether the port is free. */
+static bool
+is_taken(const char *address, const union any_address *at, int error,
+    struct err *err)
+{
+    char owner[OWNER_ROOM];
+
+    port_owner(&at->any, owner, sizeof(owner));
+    if (owner[0] == 0 && error == EACCES)
+        return false;
+    errno = error;
+    (void)err_sys(err, "listen %s: another program has this address: %s",
+        address, owner[0] == 0 ? "`ss -tanp` as root names it" : owner);
+    return true;
+}
+
 /* Without systemd it may be a container: no socket unit to point to there. */
 static bool
-port_error(const char *address, struct err *err)
+refused(const char *address, struct err *err)
 {
     char unit[64];
     bool is_unit = reach_unit(unit, sizeof(unit));
@@ -180,17 +197,16 @@ port_error(const char *address, struct err *err)
 static bool
 bind_error(const char *address, const union any_address *at, struct err *err)
 {
-    char owner[OWNER_ROOM];
+    bool is_unix = at->any.sa_family == AF_UNIX;
+    int error = errno;
 
-    if (errno == EADDRINUSE) {
-        port_owner(&at->any, owner, sizeof(owner));
-        errno = EADDRINUSE;
-        return err_sys(err, "listen %s: another program has this address: %s",
-            address, owner[0] == 0 ? "`ss -tanp` as root names it" : owner);
-    }
-    if (errno == EACCES && at->any.sa_family != AF_UNIX)
-        return port_error(address, err);
-    if (errno == EADDRNOTAVAIL)
+    if ((error == EADDRINUSE || (error == EACCES && !is_unix)) &&
+        is_taken(address, at, error, err))
+        return false;
+    if (error == EACCES && !is_unix)
+        return refused(address, err);
+    errno = error;
+    if (error == EADDRNOTAVAIL)
         return err_sys(err,
             "listen %s: this host has no such address (`ip address` lists "
             "them)",

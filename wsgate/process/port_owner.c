@@ -130,6 +130,16 @@ read_line(struct search *s, struct span line, struct owner *out)
     return true;
 }
 
+/* SO_REUSEPORT: several sockets of one program have one address. */
+static bool
+is_known(const struct search *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->found[i].address, s->found[s->count].address) == 0)
+            return true;
+    return false;
+}
+
 static void
 search_file(struct search *s, const char *path)
 {
@@ -138,7 +148,7 @@ search_file(struct search *s, const char *path)
 
     while (file != NULL && s->count < OWNERS_MAX &&
            fgets(line, sizeof(line), file) != NULL)
-        if (read_line(s, span_trim(span_str(line)), &s->found[s->count]))
+        if (read_line(s, span_str(line), &s->found[s->count]) && !is_known(s))
             s->count++;
     if (file != NULL)
         (void)fclose(file);
@@ -214,6 +224,7 @@ static void
 describe(pid_t pid, uid_t uid, const char *address, char *out, size_t size)
 {
     char name[NAME_ROOM], user[NAME_ROOM];
+    const char *list = address[0] == '/' ? "ss -lxp" : "ss -ltnp";
 
     reach_user_name(uid, user, sizeof(user));
     if (pid == 1 && process_name(pid, name, sizeof(name)) &&
@@ -227,10 +238,9 @@ describe(pid_t pid, uid_t uid, const char *address, char *out, size_t size)
             user, address);
     else
         (void)snprintf(out, size,
-            "a program%s%s that we may not see has %s (`ss -ltnp` as root "
-            "names it)",
+            "a program%s%s that we may not see has %s (`%s` as root names it)",
             uid == UNKNOWN_ID ? "" : " of user ", uid == UNKNOWN_ID ? "" : user,
-            address);
+            address, list);
 }
 
 /* ---- unix sockets ----------------------------------------------------------- */
