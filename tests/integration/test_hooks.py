@@ -149,6 +149,17 @@ def test_files_are_readable_by_the_programs_group_and_nobody_else(host):
     assert len(modes) == 2 and all(line.startswith("600 ") for line in modes)
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root gives files to groups")
+def test_in_a_folder_of_roots_group_files_are_for_the_programs(host):
+    """Made by hand instead of by systemd-tmpfiles."""
+    for name in ("ocspd", "wsgate"):
+        os.chown(host.base / name, 0, 0)
+    host.shim("getent", '#!/bin/sh\n[ "$1" = group ]\n')
+    host.shim("chgrp", f"#!/bin/sh\necho $1 >>{host.base}/groups\n")
+    host.deploy(*host.pair()[1:])
+    assert (host.base / "groups").read_text() == "ocspd\nwsgate\n"
+
+
 def test_a_pair_that_is_in_use_is_not_touched(host):
     leaf, chain, key = host.pair()
     host.deploy(chain, key)
