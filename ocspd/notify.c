@@ -83,7 +83,9 @@ note_applied(struct job *job)
     works(output, &output->writing, &job->task);
     if (job->form != output->form)
         return; /* its row changed meanwhile */
-    if (strcmp(output->has.fp, job->content.fp) != 0) {
+    if (output->is_known ? output->has.fp[0] != '\0' &&
+                               strcmp(output->has.fp, job->content.fp) != 0
+                         : job->task.is_changed) {
         memcpy(output->left_fp, output->has.fp, sizeof(output->left_fp));
         output->left_ms = now_boot_ms();
     }
@@ -456,8 +458,8 @@ holds_up(const struct output *output, const char *fp, int64_t now_ms)
         return false;
     if (!output->is_known || output->is_busy || strcmp(output->has.fp, fp) == 0)
         return true;
-    return strcmp(output->left_fp, fp) == 0 &&
-           now_ms - output->left_ms < LET_GO_MS;
+    return (output->left_fp[0] == '\0' || strcmp(output->left_fp, fp) == 0) &&
+           output->left_ms != 0 && now_ms - output->left_ms < LET_GO_MS;
 }
 
 bool

@@ -49,7 +49,7 @@ struct output {
     bool is_known; /* `has` is true; false: what an earlier run left */
     struct content has;
     char told[65]; /* digest of what the socket took */
-    char left_fp[CERT_FINGERPRINT_SIZE]; /* had before */
+    char left_fp[CERT_FINGERPRINT_SIZE]; /* had before; "": maybe any */
     int64_t left_ms; /* boot time */
     int64_t wait_ms; /* boot time: not before */
     int64_t unknown_ms; /* boot time: since when */

@@ -301,20 +301,32 @@ def test_a_certificate_that_left_while_nobody_looked_leaves_no_snippet(world):
     with world.daemon(path), Watcher(world, snippet) as watcher:
         wait_until(lambda: not world.der(leaf), "the end of the staple")
         wait_touch(world, "web", before)
+        wait_until(lambda: watcher.margin, "both are gone")
     assert not watcher.dangling and not snippet.exists()
+    assert watcher.margin > 1.5
 
 
 # ---- nginx --------------------------------------------------------------------------
 
 class Watcher(threading.Thread):
-    """Is there ever a snippet that names a file which is not there?"""
+    """Is there ever a snippet that names a file which is not there? And how
+    long does a file outlive the last snippet that named it?"""
 
     def __init__(self, world, snippet):
         super().__init__(daemon=True)
         self.snippet, self.dangling = snippet, []
+        self.spool = world.spool
+        self.bare_since = self.margin = None
         self.done = threading.Event()
 
     def look(self):
+        if self.snippet.exists():
+            self.bare_since = self.margin = None
+        elif self.bare_since is None:
+            self.bare_since = time.monotonic()
+        if self.margin is None and self.bare_since is not None and \
+                not list(self.spool.glob("*.der")):
+            self.margin = time.monotonic() - self.bare_since
         text = (read(self.snippet) or b"").decode()
         named = re.search(r'ssl_stapling_file "(.*)";', text)
         if named and not os.path.exists(named[1]) and \
@@ -470,7 +482,9 @@ def test_a_snippet_goes_before_the_file_it_names(world, nginx, why):
             leaf.path.unlink()
         wait_until(lambda: not world.der(leaf), "the end of the staple")
         wait_touch(world, "nginx", touch)
+        wait_until(lambda: watcher.margin, "both are gone")
     assert not watcher.dangling
+    assert 1.5 < watcher.margin < 10
     assert not snippet.exists()
 
 

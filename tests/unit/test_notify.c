@@ -439,6 +439,8 @@ START_TEST(a_staple_may_not_leave_before_its_snippet_and_a_moment)
     ck_assert(!notify_may_remove(notify, cert.fp)); /* nothing is known yet */
     bind_to(&cert);
     ck_assert(!notify_may_remove(notify, other.fp));
+    (void)tend(&cert, NULL);
+    ck_assert(notify_may_remove(notify, other.fp));
     staple(&cert, "one");
     (void)tend(&cert, NULL);
     ck_assert(notify_may_remove(notify, other.fp));
@@ -452,6 +454,22 @@ START_TEST(a_staple_may_not_leave_before_its_snippet_and_a_moment)
         (void)usleep(20 * 1000);
     ck_assert_int_ge(now_boot_ms() - began, 1500);
     ck_assert_int_le(now_boot_ms() - began, 5000);
+}
+END_TEST
+
+START_TEST(a_snippet_of_an_earlier_run_may_name_any_staple)
+{
+    struct cert cert, other;
+
+    configure(NGINX_ROW);
+    make_cert(&cert, 'a', "site.pem");
+    make_cert(&other, 'b', "other.pem");
+    temp_folder_put(&folder, "site.conf", "ssl_stapling_file ...");
+    bind_to(&cert);
+    (void)tend(&cert, NULL);
+    ck_assert_ptr_null(text_of("site.conf"));
+    ck_assert(is_marked("web"));
+    ck_assert(!notify_may_remove(notify, other.fp));
 }
 END_TEST
 
@@ -575,6 +593,7 @@ main(void)
     tcase_add_loop_test(tc, a_snippet_goes_some_time_before_the_file, 0,
         (int)(sizeof(leads) / sizeof(leads[0])));
     tcase_add_test(tc, a_staple_may_not_leave_before_its_snippet_and_a_moment);
+    tcase_add_test(tc, a_snippet_of_an_earlier_run_may_name_any_staple);
     tcase_add_test(tc, a_file_holds_no_staple_up);
     tcase_add_test(tc, a_snippet_whose_row_goes_goes_too);
     tcase_add_test(tc, the_first_touch_is_at_once_and_the_next_waits);
