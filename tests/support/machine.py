@@ -191,13 +191,16 @@ class Machine:
     def journal(self, unit=None, cursor=None):
         words = ["journalctl", "-q", "--no-pager", "-o", "short-monotonic"]
         words += ["-u", unit] if unit else []
-        words += [f"--after-cursor={cursor}"] if cursor else []
+        words += [f"--cursor={cursor}"] if cursor else []
         return harness.run(*self.argv(shlex.join(words))).out
 
     def cursor(self):
         """Where the journal is now: for journal() and wait_journal()."""
-        self.sh("journalctl --sync")
-        text = self.out("journalctl -q --no-pager -n 1 --show-cursor")
+        # At an entry of ours: with -u journalctl 252 leaves out the first line
+        # behind --after-cursor when the cursor is at another unit's.
+        self.sh("echo here | systemd-cat -t test-cursor; journalctl --sync")
+        text = self.out("journalctl -q --no-pager -t test-cursor -n 1 "
+                        "--show-cursor")
         return text.rsplit("cursor: ", 1)[1]
 
     def wait_journal(self, pattern, unit=None, cursor=None,
