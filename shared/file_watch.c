@@ -63,6 +63,7 @@ struct walk {
     char at[PATH_MAX]; /* no links in it; "" is the root */
     char rest[PATH_MAX]; /* what is still to go */
     int links;
+    bool is_way; /* to the folder, not yet in it */
 };
 
 /* ---- what is watched ------------------------------------------------------- */
@@ -128,16 +129,20 @@ want_folder(struct file_watch *w, int wd)
     return true;
 }
 
-/* Watches the folder for that name. */
+/*
+ * Watches the folder for that name. One on the way may be closed to readers and
+ * yet let us through (mode 0711): what is below it is watched.
+ */
 static void
-watch_name(struct file_watch *w, const char *folder, struct span name)
+watch_name(struct file_watch *w, const struct walk *walk, struct span name)
 {
-    const char *path = folder[0] == 0 ? "/" : folder;
+    const char *path = walk->at[0] == 0 ? "/" : walk->at;
     int wd = inotify_add_watch(w->fd, path, EVENTS | IN_ONLYDIR);
 
     if (wd < 0) {
         /* Gone again: the folder above it tells when it is back. */
-        if (errno != ENOENT && errno != ENOTDIR)
+        if (errno != ENOENT && errno != ENOTDIR &&
+            !(errno == EACCES && walk->is_way))
             refused(w, path);
     } else if (!want_folder(w, wd) || !want_name(w, wd, name)) {
         errno = ENOMEM;
@@ -188,7 +193,7 @@ step_into(struct file_watch *w, struct walk *walk, struct span name)
 
     if (!span_to_cstr(name, text, sizeof(text)) || !join(path, walk->at, text))
         return false;
-    watch_name(w, walk->at, name);
+    watch_name(w, walk, name);
     n = readlink(path, target, sizeof(target) - 1);
     if (n >= 0) {
         target[n] = 0;
@@ -229,7 +234,7 @@ watch_path(struct file_watch *w, const char *path)
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    struct walk walk = {.links = 0};
+    struct walk walk = {.is_way = true};
 
     if (slash == NULL || strlen(path) >= PATH_MAX)
         return;
@@ -243,6 +248,7 @@ watch_path(struct file_watch *w, const char *path)
         w->last[len] = 0;
         memcpy(w->last_real, walk.at, sizeof(walk.at));
     }
+    walk.is_way = false;
     memcpy(walk.at, w->last_real, sizeof(walk.at));
     memcpy(walk.rest, slash + 1, strlen(slash + 1) + 1);
     (void)walk_on(w, &walk);

@@ -166,6 +166,30 @@ START_TEST(many_files_in_two_folders)
 }
 END_TEST
 
+/* Mode 0711 lets us through, no more; 0700 does not. Needs root to be tried. */
+START_TEST(a_closed_folder_on_the_way)
+{
+    const char *path = in("d/e/f");
+    struct err err = {0};
+
+    if (geteuid() != 0)
+        return;
+    run("chmod 711 . && mkdir -p d/e && chmod 711 d && echo a > d/e/f");
+    ck_assert_int_eq(seteuid(65534), 0);
+    ck_assert_msg(file_watch_set(watch, &path, 1, &err), "%s", err.text);
+    ck_assert_int_eq(seteuid(0), 0);
+    run("echo b > d/e/f");
+    ck_assert(is_news());
+    run("chmod 711 d/e");
+    ck_assert_int_eq(seteuid(65534), 0);
+    file_watch_free(watch);
+    watch = file_watch_new(&err);
+    ck_assert(!file_watch_set(watch, &path, 1, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "d/e"));
+    ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -179,6 +203,7 @@ main(void)
         (int)(sizeof(cases) / sizeof(cases[0])));
     tcase_add_test(tcase, what_is_wanted_no_more_is_no_news);
     tcase_add_test(tcase, many_files_in_two_folders);
+    tcase_add_test(tcase, a_closed_folder_on_the_way);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -58,6 +58,15 @@ count_row(
     return true;
 }
 
+size_t
+pair_row_count(const struct gate_config *config)
+{
+    size_t count = 0;
+
+    (void)pair_each_row(config, count_row, &count);
+    return count;
+}
+
 /* ---- a pair ------------------------------------------------------------------ */
 
 /* The bytes of a row's files, all from the disk or all in force. */
@@ -307,10 +316,9 @@ pair_look_new(const struct gate_config *config, struct bundle *old,
         .has_old = old != NULL,
         .now = now,
         .err = err};
-    size_t count = 0;
+    const size_t count = pair_row_count(config);
     bool ok = false;
 
-    (void)pair_each_row(config, count_row, &count);
     l.look = calloc(1, sizeof(*l.look));
     l.facts = calloc(count + 1, sizeof(*l.facts));
     if (l.look == NULL || l.facts == NULL)

@@ -47,6 +47,7 @@ typedef bool pair_row_fn(void *ctx, const struct gate_site *site,
     const struct gate_certificate *row);
 bool
 pair_each_row(const struct gate_config *config, pair_row_fn *fn, void *ctx);
+size_t pair_row_count(const struct gate_config *config);
 /* chain, key (NULL: in the chain file), issuer, signers; NULL: none. */
 void pair_row_paths(
     const struct gate_certificate *row, const char *paths[PAIR_ROW_FILES]);

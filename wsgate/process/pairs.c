@@ -445,16 +445,6 @@ on_tick(uv_timer_t *timer)
 
 /* ---- what the master tells --------------------------------------------------------------- */
 
-static bool
-count_row(
-    void *ctx, const struct gate_site *site, const struct gate_certificate *row)
-{
-    (void)site;
-    (void)row;
-    ++*(size_t *)ctx;
-    return true;
-}
-
 void
 pairs_follow(struct pairs *p, const struct release *release)
 {
@@ -462,8 +452,7 @@ pairs_follow(struct pairs *p, const struct release *release)
     forget_known(p);
     close_spool(p);
     free(p->waiting);
-    p->row_count = 0;
-    (void)pair_each_row(release_config(release), count_row, &p->row_count);
+    p->row_count = pair_row_count(release_config(release));
     p->waiting = calloc(p->row_count + 1, sizeof(*p->waiting));
     p->release = p->waiting == NULL ? NULL : release;
     if (p->waiting == NULL)
