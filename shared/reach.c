@@ -248,12 +248,20 @@ reach_find(const char *path, enum reach_want want, struct reach *out)
 
 /* ---- in words ------------------------------------------------------------- */
 
-static const char *
-thing(const struct reach *r)
+/* The end of the way, which may not be used for what it was wanted for. */
+static void
+describe_denied(const struct reach *r, const char *user, const char *owner,
+    char *out, size_t size)
 {
-    if (S_ISSOCK(r->st.st_mode))
-        return "the socket";
-    return S_ISDIR(r->st.st_mode) ? "the folder" : "the file";
+    if (r->want == REACH_SOCKET)
+        (void)snprintf(out, size, "user %s may not use the socket %s (%s)",
+            user, r->path, owner);
+    else if (r->want == REACH_ROOT)
+        (void)snprintf(out, size, "user %s may not search the folder %s (%s)",
+            user, r->path, owner);
+    else
+        (void)snprintf(out, size, "user %s may not read the %s %s (%s)", user,
+            S_ISDIR(r->st.st_mode) ? "folder" : "file", r->path, owner);
 }
 
 void
@@ -278,11 +286,7 @@ reach_describe(const struct reach *r, char *out, size_t size)
             user, r->path, owner);
         break;
     case REACH_DENIED:
-        (void)snprintf(out, size, "user %s may not %s %s %s (%s)", user,
-            r->want == REACH_SOCKET ? "use"
-            : r->want == REACH_ROOT ? "search"
-                                    : "read",
-            thing(r), r->path, owner);
+        describe_denied(r, user, owner, out, size);
         break;
     case REACH_OTHER:
         (void)snprintf(out, size, "%s: %s", r->path, strerror(r->error));
