@@ -222,7 +222,11 @@ make_publish(struct cycle *c, const char *spool, struct err *err)
     if (mkdir(spool, SPOOL_FOLDER_MODE) == 0)
         (void)chmod(spool, SPOOL_FOLDER_MODE);
     else if (errno != EEXIST)
-        return err_sys(err, "spool %s cannot be created", spool), NULL;
+        return err_sys(err,
+                   "spool %s cannot be created (`systemd-tmpfiles --create "
+                   "ocspd.conf` does)",
+                   spool),
+               NULL;
     publish = publish_new(&c->loop, spool, !c->options->once, err);
     if (publish == NULL)
         return NULL;

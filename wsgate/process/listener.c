@@ -205,6 +205,9 @@ bind_error(const char *address, const union any_address *at, struct err *err)
         return false;
     if (error == EACCES && !is_unix)
         return refused(address, err);
+    if (error == EAFNOSUPPORT)
+        return err_set(err, ERR_CONFIG,
+            "listen %s: this host has no IPv6: take the address out", address);
     errno = error;
     if (error == EADDRNOTAVAIL)
         return err_sys(err,
@@ -271,7 +274,7 @@ is_free(const char *address, const union any_address *at, socklen_t len,
     bool ok;
 
     if (fd < 0)
-        return err_sys(err, "listen %s", address);
+        return bind_error(address, at, err);
     set_options(fd, at->any.sa_family, false);
     ok = bind(fd, &at->any, len) == 0 || bind_error(address, at, err);
     (void)close(fd);
