@@ -132,7 +132,7 @@ class Machine:
 
     def argv(self, command, user=None):
         words = ["nsenter", "-t", str(self.first), "-m", "-u", "-i", "-n", "-p",
-                 "-r", "-w/", "env", "-i", f"PATH={PATH}", "HOME=/root",
+                 "-r", "env", "-C", "/", "-i", f"PATH={PATH}", "HOME=/root",
                  "LANG=C.UTF-8"]
         if user:
             words += ["setpriv", f"--reuid={user}", f"--regid={user}",
