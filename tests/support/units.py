@@ -2,6 +2,7 @@
 visitors that keep coming, and the ways its ports are opened."""
 import asyncio
 import collections
+import os
 import re
 import tarfile
 import threading
@@ -68,6 +69,17 @@ def limits(host, pid, name):
     """(soft, hard) of /proc/PID/limits."""
     text = host.read(f"/proc/{pid}/limits")
     return tuple(re.search(rf"^{name}\s+(\S+)\s+(\S+)", text, re.M).groups())
+
+
+def cpu_s(host, unit):
+    """Seconds that it and its children, ended ones too, have used."""
+    master = host.main_pid(unit)
+    ticks = 0
+    for pid in {master} | workers(host):
+        fields = host.read(f"/proc/{pid}/stat").rsplit(") ", 1)[1].split()
+        ticks += sum(int(text) for text in
+                     fields[11:15 if pid == master else 13])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def servers(host, *clients):
