@@ -376,8 +376,7 @@ generation_build(struct gate_config *config, uint64_t id,
     if (b == NULL || g == NULL)
         goto fail;
     g->certs = calloc(count_certificates(config) + 1, sizeof(*g->certs));
-    g->contents =
-        calloc(count_certificates(config) + 1, sizeof(*g->contents));
+    g->contents = calloc(count_certificates(config) + 1, sizeof(*g->contents));
     if (g->certs == NULL || g->contents == NULL)
         goto fail;
     g->refs = 1;

@@ -445,8 +445,7 @@ master_start(struct master *m, struct err *err)
     raise_descriptor_limit();
     slots = release_config(r)->workers > 0 ? (int)release_config(r)->workers
                                            : cpu_share();
-    if (!prepare(m, r, slots, err) ||
-        !keep_few_rights(release_config(r), err))
+    if (!prepare(m, r, slots, err) || !keep_few_rights(release_config(r), err))
         return false;
     m->force = workforce_new(&m->loop, slots, worker_user(release_config(r)),
         &rollout_workforce_events, m->rollout, err);
