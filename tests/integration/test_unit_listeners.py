@@ -18,7 +18,8 @@ PINGS_S = 25      # a worker that says nothing for 15 s is ended, within 5 s mor
 
 # How the ports come: a drop-in of wsgate.service, and which they are.
 WAYS = {"inherited": (None, 443, 80),
-        "capability": (units.SELF_BOUND, 443, 80),
+        "capability": (units.handbook("rights.md", "AmbientCapabilities"),
+                       443, 80),
         "high-ports": (None, 8443, 8080)}
 
 
@@ -53,8 +54,9 @@ class Unit:
         host.sh("systemctl stop wsgate wsgate.socket; "
                 "systemctl unmask wsgate.socket; systemctl reset-failed; "
                 "rm -rf /etc/systemd/system/wsgate.service.d")
+        if not self.is_inherited:
+            host.sh("systemctl mask --now wsgate.socket")
         if self.drop_in:
-            host.sh("systemctl mask wsgate.socket")
             host.drop_in("wsgate.service", self.drop_in)
         self.start()
 

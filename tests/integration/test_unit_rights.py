@@ -180,22 +180,19 @@ def test_a_drop_in_gives_the_access_log_a_folder_that_rotates(host):
     assert 'target="/before"' in old and 'target="/after"' not in old
 
 
-CREDENTIALS = """[Service]
-LoadCredential=chain.pem:/etc/letsencrypt/live/site/fullchain.pem
-LoadCredential=key.pem:/etc/letsencrypt/live/site/privkey.pem
-"""
 FROM_CREDENTIALS = 'chain: "${CREDENTIALS_DIRECTORY}/chain.pem", ' \
     'key: "${CREDENTIALS_DIRECTORY}/key.pem"'
 
 
 def put_live(host, leaf):
     """As certbot keeps them: nobody but root gets in."""
-    base = "/etc/letsencrypt"
-    host.write(f"{base}/archive/site/fullchain1.pem", leaf.chain_pem)
-    host.write(f"{base}/archive/site/privkey1.pem", leaf.key_pem, 0o600)
-    host.sh(f"mkdir -p {base}/live/site; chmod 700 {base}/live "
-            f"{base}/archive; cd {base}/live/site; for name in fullchain "
-            "privkey; do ln -sf ../../archive/site/${name}1.pem $name.pem; done")
+    base, name = "/etc/letsencrypt", first_hour.NAME
+    host.write(f"{base}/archive/{name}/fullchain1.pem", leaf.chain_pem)
+    host.write(f"{base}/archive/{name}/privkey1.pem", leaf.key_pem, 0o600)
+    host.sh(f"mkdir -p {base}/live/{name}; chmod 700 {base}/live "
+            f"{base}/archive; cd {base}/live/{name}; "
+            f"ln -sf ../../archive/{name}/fullchain1.pem fullchain.pem; "
+            f"ln -sf ../../archive/{name}/privkey1.pem privkey.pem")
 
 
 @pytest.mark.row("systemd: keys by LoadCredential=")
@@ -207,8 +204,9 @@ def test_credentials_of_systemd_are_another_way_to_give_keys(host, pki):
         "/etc/ocspd/certs/*.pem", "${CREDENTIALS_DIRECTORY}/chain.pem"))
     for unit in ("wsgate", "ocspd"):
         assert host.sh(f"systemctl restart {unit}", code=None).code != 0
-    host.drop_in("wsgate.service", CREDENTIALS)
-    host.drop_in("ocspd.service", CREDENTIALS.rsplit("LoadC", 1)[0])
+    drop_in = units.handbook("rights.md", "LoadCredential")
+    host.drop_in("wsgate.service", drop_in)
+    host.drop_in("ocspd.service", drop_in.rsplit("LoadCredential", 1)[0])
     for _ in range(2):                 # the second one renewed
         leaf = first_hour.new_leaf(pki)
         put_live(host, leaf)
@@ -217,3 +215,4 @@ def test_credentials_of_systemd_are_another_way_to_give_keys(host, pki):
         wait_until(lambda: verdict(host) == "ok", "a stapled handshake")
         assert first_hour.handshakes(host, host.root)[0][0] == \
             leaf.fingerprint
+    host.sh("CREDENTIALS_DIRECTORY=/run/credentials/wsgate.service wsgate -t")

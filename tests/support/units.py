@@ -1,5 +1,5 @@
 """wsgate as a unit of a booted machine (machine.py): which process serves whom,
-visitors that keep coming, and the ways its ports are opened."""
+and visitors that keep coming."""
 import asyncio
 import collections
 import os
@@ -12,14 +12,6 @@ import first_hour
 import gate
 import harness
 
-# What an operator writes to let wsgate bind its ports itself.
-SELF_BOUND = """[Service]
-AmbientCapabilities=CAP_NET_BIND_SERVICE
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE
-# In a user namespace of its own the capability would count for nothing.
-PrivateUsers=no
-"""
-
 SITE = """workers: {workers}
 drain: {{deadline: {deadline}}}
 log: {{access: "off"}}
@@ -31,6 +23,15 @@ sites:
       /ws: {{websocket: "127.0.0.1:{backend}"}}
       /: {{files: {root}}}
 """
+
+
+def handbook(page, word):
+    """The drop-in of contrib/doc that has this word, as an operator copies it."""
+    text = (harness.ROOT / "contrib/doc" / page).read_text()
+    found = [block for block in re.findall(r"```ini\n(.*?)```", text, re.S)
+             if word in block]
+    assert len(found) == 1, f"{word} in {page}: {found}"
+    return found[0]
 
 
 # ---- processes ---------------------------------------------------------------------
