@@ -24,7 +24,7 @@ spool: /var/spool/ocspd
     locations:
       /: {{files: /srv/www}}
       /group/: {{files: /srv/group}}
-      /home/: {{files: /home/jo}}
+      /home/: {{files: /home}}
 """
 
 
@@ -44,8 +44,8 @@ def running(tmp_path_factory, pki):
         host.root = pki.root.write(folder / "root.pem")
         first_hour.put_site(host, host.leaf, wsgate_yaml=yaml())
         host.sh("install -d -m 750 -g staff /srv/group; "
-                "echo shared >/srv/group/index.html; install -d /home/jo; "
-                "echo home >/home/jo/index.html")
+                "echo shared >/srv/group/index.html; "
+                "echo home >/home/index.html")
         yield host
 
 
