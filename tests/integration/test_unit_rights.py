@@ -45,7 +45,7 @@ def running(tmp_path_factory, pki):
         first_hour.put_site(host, host.leaf, wsgate_yaml=yaml())
         host.sh("install -d -m 750 -g staff /srv/group; "
                 "echo shared >/srv/group/index.html; "
-                "echo home >/home/index.html")
+                "cd /home; echo home >index.html")
         yield host
 
 
