@@ -227,12 +227,12 @@ def with_root(host, root):
                symptoms.site(locations=f"{{files: {root}}}"))
 
 
-def started_with_a_warning(host):
+def started_with_a_warning(host, status=500, event="backend failed"):
     cursor = host.cursor()
     host.sh("systemctl start wsgate")
     line = host.wait_journal("root cannot be served", "wsgate", cursor)
-    assert symptoms.status(host) == 500
-    asked = host.wait_journal("backend failed", "wsgate", cursor)
+    assert symptoms.status(host) == status
+    asked = host.wait_journal(event, "wsgate", cursor)
     return line, asked
 
 
@@ -263,7 +263,7 @@ def test_a_site_in_a_private_folder(host):
 def test_a_site_whose_own_folder_is_private(host):
     with_root(host, "/opt/own")
     host.sh("chmod 700 /opt/own")
-    for line in started_with_a_warning(host):
+    for line in started_with_a_warning(host, 403, "file not served"):
         assert "user wsgate may not search the folder /opt/own " \
             "(root:root 0700)" in line
     symptoms.apply(host, line)
