@@ -13,9 +13,10 @@
 #include <string.h>
 
 enum {
-    /* ours: libuv has four threads, and the spool needs one of them always */
-    FILE_TASKS_MAX = 1,
+    /* ours: libuv has four threads; files have one of them, and the spool
+     * always finds another */
     SOCKET_TASKS_MAX = 2,
+    FILES_MAX = 64, /* ours: written in one go, less than a second */
     STALE_PAUSE_MS = 500, /* newer bytes are on their way */
     LET_GO_MS = 2 * 1000, /* ours: a server that reads its configuration at this
                              moment opens the file a moment later */
@@ -28,6 +29,7 @@ struct job {
     struct notify *notify;
     struct output *output;
     struct lane *lane; /* NULL: a file */
+    struct job *next; /* the file written after this one */
     unsigned form; /* of the output */
     struct content content;
     struct notify_task task;
@@ -105,7 +107,6 @@ end_apply(struct job *job)
 {
     struct output *output = job->output;
 
-    job->notify->file_tasks--;
     switch (job->task.end) {
     case NOTIFY_DONE:
         note_applied(job);
@@ -166,13 +167,19 @@ end_tell(struct job *job)
 /* ---- a step ------------------------------------------------------------- */
 
 static void
-on_work(uv_work_t *work)
+on_tell_work(uv_work_t *work)
 {
     struct job *job = work->data;
 
-    if (job->lane != NULL)
-        job->task.kind->tell(&job->task);
-    else
+    job->task.kind->tell(&job->task);
+}
+
+static void
+on_files_work(uv_work_t *work)
+{
+    struct job *job;
+
+    for (job = work->data; job != NULL; job = job->next)
         job->task.kind->apply(&job->task);
 }
 
@@ -184,18 +191,32 @@ job_free(struct job *job)
 }
 
 static void
-on_worked(uv_work_t *work, int status)
+on_told(uv_work_t *work, int status)
 {
     struct job *job = work->data;
 
     (void)status; /* never cancelled */
     job->output->is_busy = false;
-    if (job->lane != NULL)
-        end_tell(job);
-    else
-        end_apply(job);
+    end_tell(job);
     job->notify->changed(job->notify->ctx);
     job_free(job);
+}
+
+static void
+on_files_written(uv_work_t *work, int status)
+{
+    struct job *job = work->data, *next;
+    struct notify *notify = job->notify;
+
+    (void)status; /* never cancelled */
+    notify->is_writing = false;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->output->is_busy = false;
+        end_apply(job);
+        job_free(job);
+    }
+    notify->changed(notify->ctx);
 }
 
 static bool
@@ -262,21 +283,17 @@ job_new(struct notify *notify, struct output *output,
 }
 
 /* No memory: later. */
-static bool
-submit(struct notify *notify, struct output *output, struct job *job,
-    struct lane *lane)
+static struct job *
+begin(struct notify *notify, struct output *output,
+    const struct notify_offer *offer, const struct content *content)
 {
-    if (job != NULL)
-        job->lane = lane;
-    if (job == NULL ||
-        uv_queue_work(notify->loop, &job->work, on_work, on_worked) != 0) {
-        if (job != NULL)
-            job_free(job);
+    struct job *job = job_new(notify, output, offer, content);
+
+    if (job == NULL)
         output->wait_ms = now_boot_ms() + STUCK_MS;
-        return false;
-    }
-    output->is_busy = true;
-    return true;
+    else
+        output->is_busy = true;
+    return job;
 }
 
 /* ---- what is due -------------------------------------------------------- */
@@ -285,6 +302,9 @@ struct round_of_outputs {
     int64_t now;
     int64_t now_ms;
     int64_t next_ms; /* 0: none */
+    struct job *files; /* to be written */
+    struct job **last;
+    unsigned file_count;
 };
 
 /* Not yet: remembered when. */
@@ -335,6 +355,7 @@ tell(struct notify *notify, struct output *output,
     struct round_of_outputs *round)
 {
     struct lane *lane;
+    struct job *job;
 
     if (output->kind->tell == NULL || output->socket == NULL ||
         strcmp(output->told, content->digest) == 0)
@@ -346,10 +367,41 @@ tell(struct notify *notify, struct output *output,
         must_wait(round, output->telling.retry_ms))
         return;
     warn_of_short_life(output, content, offer, round->now);
-    if (!submit(notify, output, job_new(notify, output, offer, content), lane))
+    job = begin(notify, output, offer, content);
+    if (job == NULL)
         return;
+    job->lane = lane;
     lane->is_busy = true;
     notify->socket_tasks++;
+    (void)uv_queue_work(notify->loop, &job->work, on_tell_work, on_told);
+}
+
+/* Into the next go. */
+static void
+write_file(struct notify *notify, struct output *output,
+    const struct notify_offer *offer, const struct content *content,
+    struct round_of_outputs *round)
+{
+    struct job *job;
+
+    if (notify->is_writing || round->file_count == FILES_MAX)
+        return;
+    job = begin(notify, output, offer, content);
+    if (job == NULL)
+        return;
+    *round->last = job;
+    round->last = &job->next;
+    round->file_count++;
+}
+
+static void
+start_files(struct notify *notify, struct round_of_outputs *round)
+{
+    if (round->files == NULL)
+        return;
+    notify->is_writing = true;
+    (void)uv_queue_work(
+        notify->loop, &round->files->work, on_files_work, on_files_written);
 }
 
 static bool
@@ -390,17 +442,15 @@ tend_output(struct notify *notify, struct output *output,
         return;
     is_due = (!output->is_known || !is_same(&output->has, &content)) &&
              !must_wait(round, output->writing.retry_ms);
-    if (is_due && notify->file_tasks < FILE_TASKS_MAX) {
-        if (submit(
-                notify, output, job_new(notify, output, offer, &content), NULL))
-            notify->file_tasks++;
+    if (is_due) {
+        write_file(notify, output, offer, &content, round);
         return;
     }
     output->has.ends_at =
         is_same(&output->has, &content) ? content.ends_at : output->has.ends_at;
     if (wish == WISH_NONE)
         output->told[0] = '\0';
-    else if (!is_due)
+    else
         tell(notify, output, offer, &content, round);
 }
 
@@ -430,12 +480,14 @@ end_offers(struct notify *notify)
 int64_t
 notify_tend(struct notify *notify, int64_t now)
 {
-    struct round_of_outputs round = {now, now_boot_ms(), 0};
+    struct round_of_outputs round = {.now = now, .now_ms = now_boot_ms()};
     struct output *output, *next;
     int64_t marks_ms;
 
+    round.last = &round.files;
     HASH_ITER(hh, notify->outputs, output, next)
     tend_output(notify, output, &round);
+    start_files(notify, &round);
     end_offers(notify);
     marks_ms = notify_marks_tend(notify->marks);
     if (marks_ms != 0)
@@ -525,7 +577,7 @@ notify_free(struct notify *notify)
 
     if (notify == NULL)
         return;
-    while (notify->file_tasks + notify->socket_tasks > 0)
+    while (notify->is_writing || notify->socket_tasks > 0)
         (void)uv_run(notify->loop, UV_RUN_ONCE);
     notify_marks_free(notify->marks);
     notify->marks = NULL;

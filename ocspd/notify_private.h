@@ -79,7 +79,7 @@ struct notify {
     struct lane *lanes;
     struct output *outputs; /* by key */
     unsigned bind;
-    unsigned file_tasks;
+    bool is_writing; /* files, in a worker */
     unsigned socket_tasks;
 };
 

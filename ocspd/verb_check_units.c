@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define UNIT_SPOOL "/var/spool/ocspd"
 #define UNIT_RUN "/run/ocspd"
@@ -257,20 +258,41 @@ look_at_socket(struct units *units, const char *path)
 
 /* ---- commands ----------------------------------------------------------- */
 
+/* Where `make install` or a package left an example for it. */
+static bool
+say_example(struct units *units, const char *name)
+{
+    static const char *const folders[] = {
+        "/usr/local/share/ocspd/publish.d", "/usr/share/ocspd/publish.d"};
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], name);
+        if (access(path, X_OK) != 0)
+            continue;
+        say(units, "# run: install -m 0755 -o root -g root %s " COMMANDS "/%s",
+            path, name);
+        return true;
+    }
+    return false;
+}
+
 static void
 look_at_name(struct units *units, const char *name)
 {
     char path[PATH_MAX];
     struct stat st;
+    bool is_there;
 
     (void)snprintf(path, sizeof(path), COMMANDS "/%s", name);
-    if (stat(path, &st) != 0)
+    is_there = stat(path, &st) == 0;
+    if (!is_there && !say_example(units, name))
         say(units,
             "# %s is missing: a program that makes the server read its "
             "responses again (root:root 0755)",
             path);
-    else if (st.st_uid != 0 || (st.st_mode & 022) != 0 ||
-             (st.st_mode & 0100) == 0)
+    if (is_there &&
+        (st.st_uid != 0 || (st.st_mode & 022) != 0 || (st.st_mode & 0100) == 0))
         say(units, "# run: chown root:root %s && chmod 0755 %s", path, path);
     say(units, "# run: systemctl enable --now ocspd-publish@%s.path", name);
 }

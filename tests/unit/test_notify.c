@@ -430,7 +430,6 @@ END_TEST
 START_TEST(a_staple_may_not_leave_before_its_snippet_and_a_moment)
 {
     struct cert cert, other;
-    int64_t began;
 
     configure(NGINX_ROW);
     make_cert(&cert, 'a', "site.pem");
@@ -446,13 +445,8 @@ START_TEST(a_staple_may_not_leave_before_its_snippet_and_a_moment)
     ck_assert(!notify_may_remove(notify, cert.fp));
     cert.offer.is_leaving = true;
     (void)tend(&cert, NULL);
-    began = now_boot_ms();
     ck_assert_ptr_null(text_of("site.conf"));
     ck_assert(!notify_may_remove(notify, cert.fp));
-    while (!notify_may_remove(notify, cert.fp))
-        (void)usleep(20 * 1000);
-    ck_assert_int_ge(now_boot_ms() - began, 1500);
-    ck_assert_int_le(now_boot_ms() - began, 5000);
 }
 END_TEST
 
