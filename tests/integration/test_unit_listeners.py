@@ -1,5 +1,6 @@
 """wsgate's workers in a booted machine, under systemd's sockets and under their
 own: each serves, is replaced when it dies or hangs; reload, restart, drain."""
+import ssl
 import time
 
 import machine
@@ -90,7 +91,6 @@ class Unit:
     ("high-ports", 2)],
     ids=lambda param: f"{param[0]}-{param[1]}")
 def set_up(request, host, pki, tmp_path_factory):  # noqa: F811
-    import ssl
     root = pki.root.write(tmp_path_factory.mktemp("root") / "root.pem")
     with host.network():
         backend = Backend(tunnel_echo)
