@@ -88,12 +88,11 @@ cycle_bind_outputs(struct cycle *c)
         return;
     ok = notify_bind_begin(c->notify, c->config);
     HASH_ITER(hh, c->cares, care, next)
-    {
-        if (care->scan == c->scan)
-            ok = ok && notify_bind(c->notify, care->target);
-        else
-            notify_bind_keep(c->notify, care->target->path);
-    }
+    if (care->scan == c->scan)
+        ok = ok && notify_bind(c->notify, care->target);
+    HASH_ITER(hh, c->cares, care, next)
+    if (care->scan != c->scan)
+        notify_bind_keep(c->notify, care->target->path);
     notify_bind_end(c->notify, c->config);
     if (!ok)
         log_error("no memory for all that is to be published",

@@ -31,7 +31,7 @@ void notify_free(struct notify *notify);
 bool
 notify_bind_begin(struct notify *notify, const struct ocspd_config *config);
 bool notify_bind(struct notify *notify, const struct target *target);
-/* Its row is unknown at the moment: its outputs stay. */
+/* Its row is unknown at the moment: its outputs stay. After all notify_bind. */
 void notify_bind_keep(struct notify *notify, const char *cert_path);
 void notify_bind_end(struct notify *notify, const struct ocspd_config *config);
 

@@ -196,6 +196,7 @@ def test_a_file_follows_a_renewed_certificate_once_it_is_stapled(world):
         daemon.wait_log("certificate replaced")
         assert world.der(leaf), "the old staple is still in the spool"
         assert read(file) == newer
+        assert not daemon.matches("two certificates")
 
 
 # ---- changed ------------------------------------------------------------------------
