@@ -406,7 +406,10 @@ mend_denied(const struct reach *r, char *out, size_t size)
                 out, size, "let its server give it a group and mode 0660");
         break;
     case REACH_ROOT:
-        (void)snprintf(out, size, "`chmod o+rx %s`", r->path);
+        if (group_may(r, S_IRGRP | S_IXGRP))
+            mend_group(r, out, size);
+        else
+            (void)snprintf(out, size, "`chmod o+rx %s`", r->path);
         break;
     case REACH_SPOOL:
         (void)snprintf(out, size, "`chmod 755 %s`", r->path);
@@ -419,7 +422,7 @@ mend_folder(const struct reach *r, char *out, size_t size)
 {
     if (r->want == REACH_PAIR)
         mend_pair_folder(r, out, size);
-    else if (r->want == REACH_SOCKET && group_may(r, S_IXGRP))
+    else if (group_may(r, S_IXGRP))
         mend_group(r, out, size);
     else
         (void)snprintf(out, size, "`chmod o+x %s`", r->path);

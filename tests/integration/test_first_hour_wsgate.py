@@ -227,12 +227,12 @@ def with_root(host, root):
                symptoms.site(locations=f"{{files: {root}}}"))
 
 
-def started_with_a_warning(host, status=500, event="backend failed"):
+def started_with_a_warning(host):
     cursor = host.cursor()
     host.sh("systemctl start wsgate")
     line = host.wait_journal("root cannot be served", "wsgate", cursor)
-    assert symptoms.status(host) == status
-    asked = host.wait_journal(event, "wsgate", cursor)
+    assert symptoms.status(host) == 500
+    asked = host.wait_journal("backend failed", "wsgate", cursor)
     return line, asked
 
 
@@ -260,10 +260,22 @@ def test_a_site_in_a_private_folder(host):
     assert symptoms.page(host) == "hello\n"
 
 
+@pytest.mark.parametrize("folder", ["/opt/team", "/opt/team/site"])
+def test_a_site_of_a_group(host, folder):
+    with_root(host, "/opt/team/site")
+    host.sh("chmod 755 /opt/team /opt/team/site; "
+            f"chgrp staff {folder} && chmod 750 {folder}")
+    for line in started_with_a_warning(host):
+        assert f"user wsgate may not search the folder {folder} (" in line
+    symptoms.apply(host, line)
+    assert symptoms.page(host) == "hello\n"
+    assert "staff" in host.show("wsgate")["SupplementaryGroups"]
+
+
 def test_a_site_whose_own_folder_is_private(host):
     with_root(host, "/opt/own")
     host.sh("chmod 700 /opt/own")
-    for line in started_with_a_warning(host, 403, "file not served"):
+    for line in started_with_a_warning(host):
         assert "user wsgate may not search the folder /opt/own " \
             "(root:root 0700)" in line
     symptoms.apply(host, line)

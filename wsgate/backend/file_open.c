@@ -209,18 +209,24 @@ try_precompressed(int root, const struct gate_files *files,
 
 /* ---- all of it ----------------------------------------------------------- */
 
-/* The whole root, or this file? */
-static void
+/* A root that nobody may search is no single file's trouble: the operator is
+ * told as for one that is not there. */
+static enum file_found
 explain_refusal(const char *root, const char *below, struct err *err)
 {
-    bool is_root = faccessat(AT_FDCWD, root, X_OK, AT_EACCESS) != 0;
     char path[PATH_BYTES_MAX];
 
     errno = EACCES;
-    (void)err_sys(err, is_root ? "files root %s" : "below %s", root);
+    if (faccessat(AT_FDCWD, root, X_OK, AT_EACCESS) != 0) {
+        (void)err_sys(err, "files root %s", root);
+        (void)reach_explain(root, REACH_ROOT, err);
+        return FILE_FAILED;
+    }
+    errno = EACCES;
+    (void)err_sys(err, "file");
     (void)snprintf(path, sizeof(path), "%s/%s", root, below);
-    (void)reach_explain(
-        is_root ? root : path, is_root ? REACH_ROOT : REACH_FILE, err);
+    (void)reach_explain(path, REACH_FILE, err);
+    return FILE_FORBIDDEN;
 }
 
 static enum file_found
@@ -266,7 +272,7 @@ file_open(const struct gate_location *location, const struct http_request *head,
     found = find(root, files, head, &path, out, err);
     (void)close(root);
     if (found == FILE_FORBIDDEN)
-        explain_refusal(files->root, buf_cstr(&path), err);
+        found = explain_refusal(files->root, buf_cstr(&path), err);
 out:
     buf_fini(&path);
     return found;
