@@ -93,8 +93,9 @@ cycle_bind_outputs(struct cycle *c)
     HASH_ITER(hh, c->cares, care, next)
     if (care->scan != c->scan)
         notify_bind_keep(c->notify, care->target->path);
-    notify_bind_end(c->notify, c->config);
-    if (!ok)
+    if (ok)
+        notify_bind_end(c->notify, c->config);
+    else
         log_error("no memory for all that is to be published",
             LOG_I("certificates", HASH_COUNT(c->cares)));
     if (c->scanned != c->config)
