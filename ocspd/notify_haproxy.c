@@ -204,11 +204,27 @@ end_cert(struct telling *t, const char *verb, struct err *err)
     return run(t, err);
 }
 
+/* The name may be made of a file's that somebody else chose: a line break or a
+ * semicolon would begin a command of theirs. */
+static bool
+is_word(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] <= ' ' || name.data[i] == 0x7f ||
+            strchr(";\\<", name.data[i]) != NULL)
+            return false;
+    return true;
+}
+
 /* For what it loaded without one. "Success!" is not yet a staple: a response
  * for another certificate passes here too, so it is set once more. */
 static bool
 replace_cert(struct telling *t, struct err *err)
 {
+    if (!is_word(t->name))
+        return err_set(err, ERR_REJECTED,
+            "HAProxy's commands cannot name this file (a blank, ; \\ or < is "
+            "in its name): rename it, or restart HAProxy, which then reads it");
     if (!set_cert(t, err) || !end_cert(t, "commit", err))
         return false;
     if (!says(&t->reply, "Success!")) {
