@@ -63,7 +63,8 @@ def without_config(found):
 
 
 @pytest.mark.row("install: uninstall takes away what install put, no more")
-@pytest.mark.parametrize("prefix", ["/usr/local", "/usr", "/opt/odd+1.0/x"])
+@pytest.mark.parametrize("prefix", ["/usr/local", "/usr", "/opt/odd+1.0/x",
+                                    "/opt/x/"])
 def test_uninstall_leaves_what_was_there_before(foreign, prefix):
     before = listing(foreign)
     make("install", foreign, prefix)
