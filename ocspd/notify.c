@@ -69,18 +69,31 @@ works(struct output *output, struct notify_trouble *trouble,
 /* ---- what came of a step ------------------------------------------------ */
 
 static void
-want_mark(struct notify *notify, const struct output *output)
+want_mark(struct notify *notify, const struct output *output, bool is_urgent)
 {
     if (output->changed != NULL &&
-        !notify_marks_want(notify->marks, output->changed))
+        !notify_marks_want(notify->marks, output->changed, is_urgent))
         log_error("no memory to tell that a response changed",
             LOG_S("changed", output->changed));
+}
+
+/* Would whoever reads it serve what it had beyond its end, were it told at the
+ * end of a long interval? */
+static bool
+must_tell_soon(const struct notify *notify, const struct output *output)
+{
+    int64_t interval_s = notify_marks_interval_ms(notify->marks) / 1000;
+
+    return !output->is_known ||
+           (output->has.fp[0] != '\0' &&
+               output->has.ends_at - now_wall() < interval_s);
 }
 
 static void
 note_applied(struct job *job)
 {
     struct output *output = job->output;
+    bool is_urgent;
 
     works(output, &output->writing, &job->task);
     if (job->form != output->form)
@@ -91,6 +104,7 @@ note_applied(struct job *job)
         memcpy(output->left_fp, output->has.fp, sizeof(output->left_fp));
         output->left_ms = now_boot_ms();
     }
+    is_urgent = must_tell_soon(job->notify, output);
     output->has = job->content;
     output->is_known = true;
     if (!job->task.is_changed)
@@ -99,7 +113,7 @@ note_applied(struct job *job)
         job->content.fp[0] != '\0' ? "published" : "withdrawn", output,
         &job->task,
         LOG_S(job->content.fp[0] != '\0' ? "fp" : NULL, job->content.fp));
-    want_mark(job->notify, output);
+    want_mark(job->notify, output, is_urgent);
 }
 
 static void
@@ -113,6 +127,8 @@ end_apply(struct job *job)
         break;
     case NOTIFY_FAILED:
         failed(output, &output->writing, &job->task);
+        if (job->task.is_changed)
+            want_mark(job->notify, output, true);
         break;
     case NOTIFY_STALE:
         output->wait_ms = now_boot_ms() + STALE_PAUSE_MS;

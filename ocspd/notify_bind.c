@@ -199,11 +199,21 @@ clash(struct notify *notify, struct output *output, const char *cert_path)
         LOG_S("second", cert_path));
 }
 
+/* Beside its chain may be its key. */
 static bool
-bind_row(struct notify *notify, const struct ocspd_publish *row,
-    const char *cert_path, bool is_orphan)
+is_certificate(const char *file, const char *cert_path)
 {
-    char *file = ocspd_publish_file(row, cert_path);
+    if (file == NULL || strcmp(file, cert_path) != 0)
+        return false;
+    log_error("not published: it would overwrite the certificate itself",
+        LOG_S("file", file));
+    return true;
+}
+
+static bool
+bind_file(struct notify *notify, const struct ocspd_publish *row,
+    const char *file, const char *cert_path, bool is_orphan)
+{
     char *key = make_key(row, file, cert_path);
     struct source *source = need_source(notify, cert_path);
     struct output *output = NULL;
@@ -222,6 +232,17 @@ bind_row(struct notify *notify, const struct ocspd_publish *row,
         ok = follow_row(output, row, file);
     }
     free(key);
+    return ok;
+}
+
+static bool
+bind_row(struct notify *notify, const struct ocspd_publish *row,
+    const char *cert_path, bool is_orphan)
+{
+    char *file = ocspd_publish_file(row, cert_path);
+    bool ok = is_certificate(file, cert_path) ||
+              bind_file(notify, row, file, cert_path, is_orphan);
+
     free(file);
     return ok;
 }

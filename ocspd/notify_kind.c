@@ -260,6 +260,20 @@ write_snippet(const struct notify_task *task, struct buf *out)
            add_quoted(out, path) && buf_add_str(out, "\";\n");
 }
 
+/* One that cannot be replaced (a full disk) must not stay: it may name a file
+ * that goes, and then nginx would not start. */
+static void
+drop_old_snippet(struct notify_task *task, struct span wanted)
+{
+    struct place place = {-1, NULL};
+
+    if (task->end != NOTIFY_FAILED || !open_place(task->file, &place, NULL))
+        return;
+    if (is_there(&place) && !holds(&place, wanted, task->mode))
+        task->is_changed = atomic_file_remove(place.folder, place.name, NULL);
+    (void)close(place.folder);
+}
+
 /* nginx reads the response once: each new one needs the reload, also when the
  * snippet stays as it is. */
 static void
@@ -275,6 +289,7 @@ apply_nginx(struct notify_task *task)
     } else if (read_spool(task, &der) && write_snippet(task, &text)) {
         bytes = buf_span(&text);
         put(task, &bytes);
+        drop_old_snippet(task, bytes);
         task->is_changed |= !task->is_first && task->end == NOTIFY_DONE;
     } else if (task->end == NOTIFY_DONE) {
         task->end = NOTIFY_FAILED;

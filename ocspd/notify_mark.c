@@ -19,13 +19,18 @@
 #include <unistd.h>
 #include <uthash.h>
 
-enum { FOLDER_MODE = 0755, MARK_MODE = 0644 /* they say nothing secret */ };
+enum {
+    FOLDER_MODE = 0755,
+    MARK_MODE = 0644, /* they say nothing secret */
+    URGENT_MS = 60 * 1000 /* ours: nginx's snippet goes 90 s ahead */
+};
 
 struct mark {
     struct notify_marks *owner;
     uv_work_t work;
     char *name;
     bool is_wanted;
+    bool is_urgent;
     bool is_busy;
     bool is_begun; /* an earlier run's touch was looked for */
     int64_t touched_ms; /* boot time; 0: never */
@@ -154,6 +159,7 @@ on_worked(uv_work_t *work, int status)
         mark->is_wanted = true;
     } else {
         mark->touched_ms = now_boot_ms();
+        mark->is_urgent = mark->is_urgent && mark->is_wanted;
         tell_success(mark);
     }
     mark->is_begun = true;
@@ -184,8 +190,10 @@ start(struct notify_marks *marks, struct mark *mark)
 static int64_t
 due_ms(const struct notify_marks *marks, const struct mark *mark)
 {
-    int64_t due =
-        mark->touched_ms == 0 ? 0 : mark->touched_ms + marks->interval_ms;
+    int64_t interval = mark->is_urgent && marks->interval_ms > URGENT_MS
+                           ? URGENT_MS
+                           : marks->interval_ms;
+    int64_t due = mark->touched_ms == 0 ? 0 : mark->touched_ms + interval;
 
     return due > mark->trouble.retry_ms ? due : mark->trouble.retry_ms;
 }
@@ -211,7 +219,7 @@ notify_marks_tend(struct notify_marks *marks)
 }
 
 bool
-notify_marks_want(struct notify_marks *marks, const char *name)
+notify_marks_want(struct notify_marks *marks, const char *name, bool is_urgent)
 {
     struct mark *mark = NULL;
 
@@ -225,6 +233,7 @@ notify_marks_want(struct notify_marks *marks, const char *name)
         mark->owner = marks;
         HASH_ADD_KEYPTR(hh, marks->marks, mark->name, strlen(mark->name), mark);
     }
+    mark->is_urgent = is_urgent || (mark->is_urgent && mark->is_wanted);
     mark->is_wanted = true;
     return true;
 }
@@ -286,6 +295,12 @@ notify_marks_configure(
     marks->dir = copy;
     marks->interval_ms = interval_ms;
     return true;
+}
+
+int64_t
+notify_marks_interval_ms(const struct notify_marks *marks)
+{
+    return marks->interval_ms;
 }
 
 const char *

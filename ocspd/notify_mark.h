@@ -26,7 +26,10 @@ void notify_marks_free(struct notify_marks *marks);
 bool notify_marks_configure(
     struct notify_marks *marks, const char *dir, int64_t interval_ms);
 const char *notify_marks_dir(const struct notify_marks *marks);
-bool notify_marks_want(struct notify_marks *marks, const char *name);
+int64_t notify_marks_interval_ms(const struct notify_marks *marks);
+/* Urgent: an interval of more than a minute counts as a minute. */
+bool notify_marks_want(
+    struct notify_marks *marks, const char *name, bool is_urgent);
 /* Starts what is due; answers when (boot ms) to call again, 0: not needed. */
 int64_t notify_marks_tend(struct notify_marks *marks);
 

@@ -117,13 +117,16 @@ notify_wish(const struct output *output, const struct notify_offer *offer,
     return answer;
 }
 
-/* The offer of its certificate; while that has nothing, of the one before. */
+/* The offer of its certificate; while that has nothing, of the one before: of
+ * several that were replaced, the one that was published. */
 const struct notify_offer *
 notify_choose(const struct output *output)
 {
     const struct source *source = output->source;
+    bool has_old = output->has_old && rank(&output->old) > 0;
 
-    if (source->has_offer && rank(&source->offer) > 0)
+    if (source->has_offer &&
+        rank(&source->offer) > (has_old ? rank(&output->old) : 0))
         return &source->offer;
     if (output->has_old)
         return &output->old;

@@ -431,7 +431,8 @@ check_outputs(const struct ocspd_config *config, struct err *err)
                 strstr(files[i].item->file, "%n") == NULL))
             ok = refuse_file(&files[i - 1], &files[i], err);
     for (size_t i = 0; ok && i < count; i++)
-        ok = ocspd_publish_outside(files[i].item, config->spool, err);
+        ok = ocspd_publish_outside(files[i].item, config->spool, err) &&
+             ocspd_publish_spares(files[i].item, files[i].row->path, err);
     free(files);
     return ok;
 }

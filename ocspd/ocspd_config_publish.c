@@ -241,6 +241,23 @@ ocspd_publish_outside(
         row->file);
 }
 
+bool
+ocspd_publish_spares(
+    const struct ocspd_publish *row, const char *cert_path, struct err *err)
+{
+    char *file = ocspd_publish_file(row, cert_path);
+    bool ok;
+
+    if (file == NULL)
+        return err_memory(err);
+    ok =
+        strcmp(file, cert_path) != 0 ||
+        config_fail(&row->mark, err,
+            "publish: file: '%s' would overwrite the certificate itself", file);
+    free(file);
+    return ok;
+}
+
 /* ---- copies ------------------------------------------------------------- */
 
 static bool

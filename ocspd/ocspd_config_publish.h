@@ -38,6 +38,9 @@ bool ocspd_publish_check(const struct config_list *list, struct err *err);
 /* Its file is not in the spool, which holds nothing but responses. */
 bool ocspd_publish_outside(
     const struct ocspd_publish *row, const char *spool, struct err *err);
+/* Nor is it the certificate itself. */
+bool ocspd_publish_spares(
+    const struct ocspd_publish *row, const char *cert_path, struct err *err);
 /* New items; freed with the table that the list belongs to. */
 bool ocspd_publish_copy(
     const struct config_list *from, struct config_list *to, struct err *err);

@@ -515,7 +515,7 @@ START_TEST(a_mark_waits_out_what_an_earlier_run_touched)
     ck_assert_int_eq(mkdir(marks_path, 0755), 0);
     temp_folder_put(&folder, "marks/web", "as it was");
     ck_assert(notify_marks_configure(marks, marks_path, 3600 * 1000));
-    ck_assert(notify_marks_want(marks, "web"));
+    ck_assert(notify_marks_want(marks, "web", false));
     ck_assert_int_eq(notify_marks_tend(marks), 0);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_gt(notify_marks_tend(marks), now_boot_ms() + 3000 * 1000);

@@ -47,7 +47,8 @@ serve(void *ctx)
         const char *answer;
 
         line[n > 0 ? n : 0] = '\0';
-        (void)strncat(heard, line, sizeof(heard) - strlen(heard) - 1);
+        (void)snprintf(
+            heard + strlen(heard), sizeof(heard) - strlen(heard), "%s", line);
         answer = answer_to(line);
         (void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
         (void)close(fd);

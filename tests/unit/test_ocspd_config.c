@@ -398,6 +398,10 @@ static const struct {
     {"HAProxy's file without a name",
         "defaults: {publish: {type: haproxy, file: /.ocsp}}\n",
         ":1:21: ", ".ocsp"},
+    {"the certificate itself",
+        "certificates: [{path: /c/a.pem, publish: {type: file, file: "
+        "\"/c/%n.pem\"}}]\n",
+        ":1:42: ", "overwrite the certificate itself"},
     {"an unknown escape", "defaults: {publish: {type: file, file: /%f}}\n",
         ":1:21: ", "%n"},
     {"an escape that ends too soon",
