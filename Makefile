@@ -157,8 +157,6 @@ SUBMAKE     = $(MAKE) --no-print-directory
 RUN_ENV     = OCSPD="$(abspath $(BUILD)/ocspd)" \
     WSGATE="$(abspath $(BUILD)/wsgate)" TOOLS="$(abspath $(BUILD)/tools)" \
     PEERS="$(abspath build/peers)"
-PYTEST      = PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -rs \
-    -p no:cacheprovider
 MARKS      ?= not soak
 TIME       ?= 60
 
@@ -177,7 +175,8 @@ check-unit: $(UNIT_BIN)
 	@WRAP="$(WRAP)" tests/support/run_unit $(UNIT_BIN)
 
 check-integration: all $(TOOL_BIN)
-	@$(RUN_ENV) $(PYTEST) -m "$(MARKS)" $(PYTEST_ARGS) tests/integration
+	@$(RUN_ENV) PYTHON="$(PYTHON)" MARKS="$(MARKS)" \
+	    tests/support/run_integration $(PYTEST_ARGS)
 
 # About an hour with the default; FUZZ_LONG is seconds per fuzz target.
 FUZZ_LONG  ?= 300

@@ -11,6 +11,7 @@ processes, files and network.
 """
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import re
@@ -30,7 +31,12 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Mounts and processes belong to this shell alone: they end with it, however it
 # ends. The root brings systemd-nspawn along: the host needs none.
 BOOT = r"""
-dest=$1 root=$2 notes=$3 source=$4
+dest=$1 root=$2 notes=$3 source=$4 cgroup=$5
+# A tree of its own, or machines that run at the same time share one.
+for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+    [ ! -w $tree/cgroup.procs ] ||
+        { mkdir "$tree/$cgroup" && echo 0 >"$tree/$cgroup/cgroup.procs"; }
+done
 mount --make-rprivate /
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
@@ -53,6 +59,7 @@ exec systemd-nspawn -q -D /mnt/root --boot --register=no --keep-unit \
 """
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_numbers = itertools.count()
 
 
 def root():
@@ -94,10 +101,21 @@ def add_libraries(dest, found_root):
                 shutil.copy(found, dest / place)
 
 
-def boot_argv(dest, found_root, notes):
+def _boot_argv(dest, found_root, notes, cgroup):
     return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh",
             "-ec", BOOT, "boot", str(dest), str(found_root), str(notes),
-            str(harness.ROOT)]
+            str(harness.ROOT), cgroup]
+
+
+def _cgroup_is_gone(name):
+    trees = [f"{tree}/{name}" for tree in
+             ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd",
+              "/sys/fs/cgroup/unified")]
+    for tree in trees:
+        for folder, _, _ in os.walk(tree, topdown=False):
+            with contextlib.suppress(OSError):   # somebody is still in it
+                os.rmdir(folder)
+    return not any(os.path.exists(tree) for tree in trees)
 
 
 def _children(pid):
@@ -156,8 +174,10 @@ class Machine:
         return self.sh(command).out.strip()
 
     def daemon(self, command, code=None):
-        """A command that stays; stopped with its context."""
-        return harness.Daemon(*self.argv("exec " + command), code=code)
+        """A command that stays; stopped with its context (nsenter's end is told
+        to it as SIGTERM)."""
+        return harness.Daemon(
+            *self.argv("exec setpriv --pdeathsig TERM " + command), code=code)
 
     # ---- files -----------------------------------------------------------------
 
@@ -257,7 +277,9 @@ def boot(folder, installed=True, prepare=None):
     if prepare:
         prepare(dest)
     add_libraries(dest, found_root)
-    daemon = harness.Daemon(*boot_argv(dest, found_root, notes), code=None)
+    cgroup = f"machine-{os.getpid()}-{next(_numbers)}"
+    daemon = harness.Daemon(*_boot_argv(dest, found_root, notes, cgroup),
+                            code=None)
     try:
         first = _wait_first(daemon)
         made = Machine(daemon, first)
@@ -271,6 +293,8 @@ def boot(folder, installed=True, prepare=None):
         yield made
     finally:
         daemon.kill()
+        harness.wait_until(lambda: _cgroup_is_gone(cgroup),
+                           "the end of the machine's processes")
 
 
 def _wait_first(daemon):
