@@ -37,7 +37,7 @@ server {
     server_name www.example.org;
     ssl_certificate     /etc/nginx/tls/site.pem;
     ssl_certificate_key /etc/nginx/tls/site.key;
-    include /etc/nginx/ocsp/site*.conf;
+    include /etc/nginx/ocsp/site.conf*;
     location / { return 200 good; }
 }
 """

@@ -229,6 +229,30 @@ START_TEST(a_certificate_is_not_overwritten_with_its_response)
 }
 END_TEST
 
+/* deploy-pair puts the renewed chain there until it is stapled: a snippet of
+ * its would be included beside the one in use. */
+START_TEST(a_chain_that_waits_to_be_put_in_use_is_not_published)
+{
+    struct cert old, new;
+    struct cert *const all[] = {&old, &new, NULL};
+
+    configure("certificates: [{path: certs, publish: {type: nginx, file: "
+              "\"%n.conf\"}}]");
+    make_cert(&old, 'a', "certs/site.pem");
+    make_cert(&new, 'b', "certs/site.new.pem");
+    staple(&old, "old");
+    staple(&new, "new");
+    bind_to(&new);
+    (void)tend(all);
+    ck_assert_ptr_null(text_of("site.new.conf"));
+    new.offer.path = old.path;
+    old.offer.is_gone = true;
+    bind_to(&old);
+    (void)tend(all);
+    ck_assert_ptr_nonnull(strstr(text_of("site.conf"), new.fp));
+}
+END_TEST
+
 /* ---- touches ------------------------------------------------------------ */
 
 START_TEST(an_end_is_told_within_a_minute_whatever_the_interval)
@@ -269,6 +293,7 @@ main(void)
     tcase_add_test(
         tc, a_snippet_that_cannot_be_renewed_names_no_file_that_goes);
     tcase_add_test(tc, a_certificate_is_not_overwritten_with_its_response);
+    tcase_add_test(tc, a_chain_that_waits_to_be_put_in_use_is_not_published);
     tcase_add_test(tc, an_end_is_told_within_a_minute_whatever_the_interval);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
