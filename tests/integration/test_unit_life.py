@@ -237,7 +237,7 @@ def test_who_stops_wsgate_alone_is_told_that_a_visitor_starts_it(site, host):
     assert not site.is_open()
 
 
-def test_a_socket_that_nobody_serves_is_named(host):
+def test_a_socket_that_nobody_serves_is_named_once(host):
     host.write("/etc/wsgate/wsgate.yaml", re.sub(
         "    redirect_from.*\n", "", YAML))
     cursor = host.cursor()
@@ -247,6 +247,15 @@ def test_a_socket_that_nobody_serves_is_named(host):
         assert re.search(rf'not in the configuration.*address="?{address}',
                          text), text
     assert not re.search("not in the configuration.*:443", text)
+    renewed = "/etc/wsgate/certs/site.pem"
+    for count in (1, 2):
+        host.sh("openssl req -x509 -newkey rsa:2048 -nodes -days 9 "
+                f"-subj /CN={count} -keyout /tmp/key -out /tmp/chain && "
+                f"cat /tmp/chain /tmp/key >{renewed}")
+        host.wait_journal(f"certificate replaced.*generation={count + 1}",
+                          "wsgate", cursor)
+    assert host.journal("wsgate", cursor).count(
+        "not in the configuration") == 2
 
 
 # ---- watchdog ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ struct port {
 struct ports {
     struct port *items;
     size_t count;
+    bool has_changed; /* since the last commit */
 };
 
 struct ports *
@@ -174,7 +175,10 @@ warn_unused(const struct ports *ports)
 void
 ports_drop_old(struct ports *ports, ports_change *on_old, void *ctx)
 {
+    size_t count = ports->count;
+
     drop(ports, PORT_OLD, on_old, ctx);
+    ports->has_changed = ports->has_changed || ports->count < count;
 }
 
 void
@@ -186,10 +190,13 @@ ports_commit(struct ports *ports, ports_change *on_new, void *ctx)
         if (p->state == PORT_NEW && on_new != NULL)
             on_new(ctx, p->listener.address, p->listener.fds,
                 p->listener.fd_count);
+        ports->has_changed = ports->has_changed || p->state == PORT_NEW;
+        p->state = PORT_KEPT;
     }
-    for (size_t i = 0; i < ports->count; i++)
-        ports->items[i].state = PORT_KEPT;
-    warn_unused(ports);
+    /* Most commits are of a renewed certificate: not said anew with each. */
+    if (ports->has_changed)
+        warn_unused(ports);
+    ports->has_changed = false;
 }
 
 void
