@@ -17,7 +17,7 @@ struct release {
     struct release_config *config; /* counted: a release made again shares it */
     int bundle; /* sealed memfd */
     int log_fd; /* access log; -1: off */
-    bool *ready; /* per worker slot, while pending; owned, may be NULL */
+    bool *ready; /* per worker slot: through with it; owned, NULL before */
 };
 
 /*

@@ -91,11 +91,14 @@ send_old_port(void *ctx, const char *address, const int *fds, int fd_count)
                 span_make(address, strlen(address) + 1), NULL, 0);
 }
 
+/* A successor that still builds what is in force gets the pending one behind
+ * it (on_ready): if that is called off, it has something to serve. */
 void
 rollout_send(struct rollout *r)
 {
     for (int i = 0; i < workforce_slots(r->force); i++)
-        if (workforce_is_up(r->force, i))
+        if (workforce_is_up(r->force, i) &&
+            (r->current == NULL || r->current->ready[i]))
             send_bundle(r, i, r->pending);
 }
 
@@ -169,6 +172,17 @@ on_hello(void *ctx, int slot)
     send_bundle(r, slot, release);
 }
 
+/* To a worker that is through with what is in force. */
+static void
+send_missed(struct rollout *r, int slot)
+{
+    bool is_first = !r->current->ready[slot];
+
+    r->current->ready[slot] = true;
+    if (is_first && r->pending != NULL)
+        send_bundle(r, slot, r->pending);
+}
+
 static void
 on_ready(void *ctx, int slot, uint64_t id)
 {
@@ -183,9 +197,7 @@ on_ready(void *ctx, int slot, uint64_t id)
     } else if (r->current != NULL && id == r->current->id) {
         (void)workforce_send(
             r->force, slot, CHANNEL_COMMIT, id, SPAN_EMPTY, NULL, 0);
-        /* A replaced worker that missed the release under way. */
-        if (r->pending != NULL)
-            send_bundle(r, slot, r->pending);
+        send_missed(r, slot);
     }
 }
 
@@ -196,11 +208,14 @@ on_failed(void *ctx, int slot, uint64_t id, const char *text)
 
     if (r->is_stopped)
         return;
-    if (r->pending != NULL && id == r->pending->id)
+    if (r->pending != NULL && id == r->pending->id) {
         rollout_cancel(r, text);
-    else
-        log_error("worker cannot use the configuration", LOG_I("slot", slot),
-            LOG_S("error", text));
+        return;
+    }
+    log_error("worker cannot use the configuration", LOG_I("slot", slot),
+        LOG_S("error", text));
+    if (r->current != NULL && id == r->current->id)
+        send_missed(r, slot);
 }
 
 static void
@@ -208,6 +223,8 @@ on_lost(void *ctx, int slot)
 {
     struct rollout *r = ctx;
 
+    if (r->current != NULL)
+        r->current->ready[slot] = false;
     if (r->is_stopped || r->pending == NULL)
         return;
     r->pending->ready[slot] = false;

@@ -369,7 +369,8 @@ take_message(struct worker *w, struct channel_message *m)
         commit(w, m->id);
         break;
     case CHANNEL_ABORT:
-        drop_pending(w);
+        if (m->id == w->pending_id) /* we may build what is in force still */
+            drop_pending(w);
         break;
     case CHANNEL_PING:
         tell(w, CHANNEL_PONG, m->id, SPAN_EMPTY);
