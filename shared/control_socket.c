@@ -82,20 +82,24 @@ remove_stale(const struct sockaddr_un *address, struct err *err)
     return err_sys(err, "%s: another program listens there", path);
 }
 
-/* The mode is the socket's before there is a file: no moment in which others
- * could connect; the umask may have taken some of it away. */
+/* The mode is the socket's before there is a file, and nothing is done to the
+ * path behind it: no moment in which others could connect, none in which the
+ * folder's owner could put a link in its place. */
 static bool
 bind_file(const struct sockaddr_un *address, struct control_socket *s,
     struct err *err)
 {
     const char *path = address->sun_path;
+    mode_t before = umask(0);
     struct stat made;
+    bool ok =
+        fchmod(s->fd, SOCKET_MODE) == 0 &&
+        bind(s->fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
 
-    if (fchmod(s->fd, SOCKET_MODE) != 0 ||
-        bind(s->fd, (const struct sockaddr *)address, sizeof(*address)) != 0)
+    (void)umask(before);
+    if (!ok)
         return err_sys(err, "%s", path);
-    if (chmod(path, SOCKET_MODE) != 0 || lstat(path, &made) != 0 ||
-        listen(s->fd, BACKLOG) != 0) {
+    if (lstat(path, &made) != 0 || listen(s->fd, BACKLOG) != 0) {
         (void)err_sys(err, "%s", path);
         (void)unlink(path);
         return false;
@@ -105,18 +109,16 @@ bind_file(const struct sockaddr_un *address, struct control_socket *s,
     return true;
 }
 
-static bool
+/* Whoever may open the folder may lock it, and keep it: not for ever then. */
+static void
 lock_patiently(int fd)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return false;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 ||
+            (errno != EWOULDBLOCK && errno != EINTR))
+            return;
         (void)poll(NULL, 0, LOCK_PAUSE_MS);
     }
-    errno = EWOULDBLOCK;
-    return false;
 }
 
 /* One at a time: two that find the same stale file would each remove what the
@@ -132,12 +134,10 @@ lock_folder(const char *path, struct err *err)
         return -1;
     }
     fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || !lock_patiently(fd)) {
+    if (fd >= 0)
+        lock_patiently(fd);
+    else
         (void)err_sys(err, "%s: folder", path);
-        if (fd >= 0)
-            (void)close(fd);
-        fd = -1;
-    }
     free(copy);
     return fd;
 }

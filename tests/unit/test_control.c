@@ -5,9 +5,11 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -278,6 +280,20 @@ START_TEST(a_file_that_another_made_there_is_not_removed)
 }
 END_TEST
 
+/* The folder may be open to all, and then anybody may lock it. */
+START_TEST(a_folder_that_somebody_keeps_locked_stops_nobody)
+{
+    struct control_socket s = {.fd = -1};
+    struct err err = {0};
+    int held = open(folder.path, O_RDONLY | O_DIRECTORY);
+
+    ck_assert_int_eq(flock(held, LOCK_EX), 0);
+    ck_assert_msg(control_listen(path, &s, &err), "%s", err.text);
+    control_unlisten(&s);
+    (void)close(held);
+}
+END_TEST
+
 START_TEST(a_socket_in_use_is_not_stolen)
 {
     struct control_socket s, other;
@@ -364,6 +380,7 @@ make_suite(void)
         tests, the_socket_is_for_owner_and_group_whatever_the_umask, 0, 2);
     tcase_add_test(tests, a_socket_that_nobody_listens_on_is_replaced);
     tcase_add_test(tests, a_file_that_another_made_there_is_not_removed);
+    tcase_add_test(tests, a_folder_that_somebody_keeps_locked_stops_nobody);
     tcase_add_test(tests, a_socket_in_use_is_not_stolen);
     tcase_add_test(tests, something_else_in_its_place_is_left_alone);
     tcase_add_test(tests, a_path_that_is_too_long_is_an_error);
