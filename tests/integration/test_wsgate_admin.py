@@ -246,6 +246,26 @@ def test_callers_during_a_reload_share_the_next_one(gate):  # noqa: F811
     assert len(daemon.matches("reload failed")) == 1, "one reload for all five"
 
 
+@pytest.mark.row("operator: admin socket survives its peers")
+def test_many_requests_in_one_breath_hold_nobody_up(gate):  # noqa: F811
+    """Each of them is a reload that fails at once; others get their turn."""
+    daemon = start(gate)
+    many = 400
+    place = break_config(gate)
+    with (gate.folder / "wsgate.yaml").open("a") as file:
+        file.write("# to be read each time\n" * 20000)
+    with Peer(path_of(gate)) as flood, Peer(path_of(gate)) as other:
+        flood.send(b'{"do":"reload"}\n' * many)
+        daemon.wait_log(re.escape(place))
+        begun = time.monotonic()
+        assert other.ask("status")["ok"]
+        passed = time.monotonic() - begun
+        answers = [flood.answer()["ok"] for _ in range(many)]
+    print(f"status amid {many} reloads: {passed:.3f} s")
+    assert not any(answers)
+    assert passed < 0.5
+
+
 @pytest.mark.row("operator: reload waits for the outcome")
 def test_a_caller_that_leaves_does_not_take_the_reload_along(
         gate):  # noqa: F811

@@ -61,6 +61,7 @@ do_reload(struct admin_peer *peer)
     log_info("reload asked for over the admin socket", LOG_I("uid", peer->uid),
         LOG_I("pid", peer->pid));
     peer->wait = ADMIN_WAIT_NEXT;
+    peer->is_turn_over = true;
     if (peer->admin->ops->reload(peer->admin->ctx, &err))
         return;
     peer->wait = ADMIN_WAIT_NONE;
@@ -136,9 +137,14 @@ run(struct admin_peer *peer)
 {
     bool goes_on = true;
 
+    peer->is_turn_over = false;
     while (goes_on && !peer->is_last && peer->wait == ADMIN_WAIT_NONE &&
            peer->control.out.len == 0) {
         goes_on = step(peer);
+        /* A reload that failed at once took its time, too: others first. Its
+         * answer goes out with the next turn of the loop. */
+        if (peer->is_turn_over)
+            break;
         if (!control_flush(&peer->control, &peer->gone)) {
             admin_peer_close(peer);
             return;

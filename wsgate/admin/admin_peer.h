@@ -37,6 +37,7 @@ struct admin_peer {
     enum admin_wait wait;
     int64_t uid; /* SO_PEERCRED */
     int64_t pid;
+    bool is_turn_over; /* in run(): a reload has been */
     bool is_last; /* no more is read from it */
 };
 
