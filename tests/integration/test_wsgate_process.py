@@ -147,14 +147,14 @@ def test_workers_become_another_user(gate):  # noqa: F811
 
 @pytest.mark.row("proxy: nobody is root")
 def test_the_master_keeps_of_root_what_it_needs(gate):  # noqa: F811
-    """To read keys, bind ports, become the user and signal workers; and that
+    """To read keys, open logs, bind ports, become the user and signal workers; and that
     is enough for a reload, a new worker and the end."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to give it up")
     daemon = gate.start({"/": {"files": str(gate.folder)}}, user="nobody")
     lines = status_of(daemon.pid)
-    kill, setgid, setuid, bind, search = 5, 6, 7, 10, 2
-    wanted = sum(1 << bit for bit in (kill, setgid, setuid, bind, search))
+    kill, setgid, setuid, bind, files = 5, 6, 7, 10, 1
+    wanted = sum(1 << bit for bit in (kill, setgid, setuid, bind, files))
     for name in ("CapEff", "CapPrm", "CapBnd"):
         assert int(lines[name], 16) == wanted, name
     assert lines["NoNewPrivs"] == "1"
@@ -171,6 +171,23 @@ def test_the_master_keeps_of_root_what_it_needs(gate):  # noqa: F811
                "another worker")
     (gate.folder / "index.html").write_text("readable")
     wait_until(lambda: gate.get("/").text == "readable", "it serves")
+
+
+@pytest.mark.row("proxy: nobody is root")
+def test_a_log_of_another_user_is_opened_again_by_a_start_as_root(
+        gate):  # noqa: F811
+    """As logrotate makes it: "create 0640 wsgate adm"."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give it up")
+    path = gate.folder / "access.log"
+    daemon = gate.start({"/": {"files": str(gate.folder)}}, user="nobody",
+                        log={"access": str(path), "format": "json"})
+    path.rename(gate.folder / "access.log.1")
+    path.touch(0o640)
+    os.chown(path, 1, 1)
+    daemon.send(signal.SIGUSR1)
+    wait_until(lambda: gate.get("/no-such-file").status and path.read_text(),
+               "a record in the new file")
 
 
 # ---- draining --------------------------------------------------------------------------------

@@ -417,13 +417,14 @@ worker_user(const struct gate_config *config)
 
 /*
  * A start as root with `user:` (without, root is what was asked for): of root's
- * rights the master keeps those to read keys at a reload, bind ports, start
- * workers as that user and signal them.
+ * rights the master keeps those to read keys and open logs (logrotate gives them
+ * to the user) at any time, bind ports, start workers as that user and signal
+ * them.
  */
 static bool
 keep_few_rights(const struct gate_config *config, struct err *err)
 {
-    static const int keep[] = {CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE,
+    static const int keep[] = {CAP_DAC_OVERRIDE, CAP_NET_BIND_SERVICE,
         CAP_SETUID, CAP_SETGID, CAP_KILL};
 
     if (geteuid() != 0 || config->user == NULL)
