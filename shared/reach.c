@@ -342,6 +342,14 @@ mend_pair_folder(const struct reach *r, char *out, size_t size)
             hooks);
 }
 
+/* Whose the socket or file is nobody tells inside the unit; PHP's of Debian and
+ * its kin is this group's. */
+static bool
+is_likely_php(const char *path)
+{
+    return strstr(path, "/php") != NULL && getgrnam("www-data") != NULL;
+}
+
 /* Rights that a group has, for somebody who is not in it. */
 static void
 mend_group(const struct reach *r, char *out, size_t size)
@@ -355,8 +363,11 @@ mend_group(const struct reach *r, char *out, size_t size)
             out, size, "`usermod -aG %s %s`, then start it again", group, user);
     else if (is_hidden_id(r->st.st_gid))
         (void)snprintf(out, size,
-            "`systemctl edit %s`: [Service] SupplementaryGroups= and what "
-            "`stat -c %%G %s` prints; `systemctl restart %s`",
+            is_likely_php(r->path)
+                ? "`systemctl edit %s`: [Service] SupplementaryGroups=www-data "
+                  "if `stat -c %%G %s` prints that; `systemctl restart %s`"
+                : "`systemctl edit %s`: [Service] SupplementaryGroups= and "
+                  "what `stat -c %%G %s` prints; `systemctl restart %s`",
             unit, r->path, unit);
     else
         (void)snprintf(out, size,

@@ -203,6 +203,7 @@ def test_a_socket_of_another_group(php, ids):
         else:
             assert f"the socket {PHP_SOCKET} (mode 0660, PrivateUsers= hides " \
                 "its group)" in told
+            assert "SupplementaryGroups=www-data if `stat " in told
     symptoms.apply(php, line)
     assert symptoms.page(php) == "it is 42\n"
     cursor = php.cursor()

@@ -107,7 +107,7 @@ def test_3_stapled_page_and_websocket_on_one_uri(story):
     host = story.host
     first_hour.wait_staple(host, story.leaf)
     # PHP's socket is www-data's: the line says so, and its mend works.
-    line = host.wait_journal("SupplementaryGroups=", "wsgate")
+    line = host.wait_journal("SupplementaryGroups=www-data", "wsgate")
     assert "php8.2-fpm.sock" in line
     host.drop_in("wsgate.service",
                  "[Service]\nSupplementaryGroups=www-data\n")

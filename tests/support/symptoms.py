@@ -51,7 +51,8 @@ def apply(host, line):
         if command:
             host.sh(command)
             continue
-        asked = re.fullmatch(r"(\w+=) and what `(.+)` prints", setting)
+        asked = re.fullmatch(r"(\w+=)(?: and what|\S+ if) `(.+)` prints"
+                             "(?: that)?", setting)
         if asked:
             setting = asked[1] + host.out(asked[2])
         unit += "" if "." in unit else ".service"
