@@ -140,11 +140,14 @@ offer(struct cycle *c, struct care *care)
 void
 cycle_tend_outputs(struct cycle *c, int64_t now)
 {
+    char stranger[CERT_FINGERPRINT_SIZE];
     struct care *care, *next;
     int64_t next_ms;
 
     if (c->notify == NULL)
         return;
+    if (notify_take_stranger(c->notify, stranger))
+        cycle_read_again(c, stranger, now);
     HASH_ITER(hh, c->cares, care, next)
     {
         stay(care, now);

@@ -63,6 +63,8 @@ bool cycle_scan(struct cycle *c, struct err *err);
 void cycle_scan_soon(struct cycle *c);
 /* The spool is another folder now: what lies there counts. */
 void cycle_reload_spool(struct cycle *c);
+/* Somebody else wrote there: what lies there counts. */
+void cycle_read_again(struct cycle *c, const char *fp, int64_t now);
 void cycle_verify_watches(struct cycle *c);
 void cycle_close_watches(struct cycle *c);
 

@@ -204,6 +204,20 @@ cycle_reload_spool(struct cycle *c)
     load_care(c, care, now_wall());
 }
 
+void
+cycle_read_again(struct cycle *c, const char *fp, int64_t now)
+{
+    struct care *care = find_care(c, fp);
+
+    if (care == NULL || care->gone_at != 0 || care->round != NULL ||
+        care->writing > 0 || care->pending != CARE_WRITE_META)
+        return;
+    log_info("the spool has other bytes than were written, looking at them",
+        LOG_S("target", care->target->label), LOG_S("fp", fp));
+    load_care(c, care, now);
+    c->want_tick = true;
+}
+
 /* It had been replaced, and the side file says so. */
 static void
 use_again(struct cycle *c, struct care *care)

@@ -18,6 +18,7 @@ enum {
     SOCKET_TASKS_MAX = 2,
     FILES_MAX = 64, /* ours: written in one go, less than a second */
     STALE_PAUSE_MS = 500, /* newer bytes are on their way */
+    STALE_MAX = 3, /* ours: so often; then they are somebody else's */
     LET_GO_MS = 2 * 1000, /* ours: a server that reads its configuration at this
                              moment opens the file a moment later */
     STUCK_MS = 30 * 1000 /* ours: so long an output that fails is waited for */
@@ -117,10 +118,24 @@ note_applied(struct job *job)
 }
 
 static void
+found_stale(struct job *job)
+{
+    struct output *output = job->output;
+
+    output->wait_ms = now_boot_ms() + STALE_PAUSE_MS;
+    output->stale++;
+    if (output->stale % STALE_MAX == 0)
+        memcpy(job->notify->stranger, job->content.fp,
+            sizeof(job->notify->stranger));
+}
+
+static void
 end_apply(struct job *job)
 {
     struct output *output = job->output;
 
+    if (job->task.end != NOTIFY_STALE)
+        output->stale = 0;
     switch (job->task.end) {
     case NOTIFY_DONE:
         note_applied(job);
@@ -131,7 +146,7 @@ end_apply(struct job *job)
             want_mark(job->notify, output, true);
         break;
     case NOTIFY_STALE:
-        output->wait_ms = now_boot_ms() + STALE_PAUSE_MS;
+        found_stale(job);
         break;
     }
 }
@@ -168,9 +183,10 @@ end_tell(struct job *job)
 
     job->notify->socket_tasks--;
     job->lane->is_busy = false;
-    note_socket(job);
     if (job->task.end == NOTIFY_STALE)
-        output->wait_ms = now_boot_ms() + STALE_PAUSE_MS;
+        found_stale(job);
+    else
+        note_socket(job);
     if (job->task.end != NOTIFY_DONE)
         return;
     works(output, &output->telling, &job->task);
@@ -509,6 +525,16 @@ notify_tend(struct notify *notify, int64_t now)
     if (marks_ms != 0)
         (void)must_wait(&round, marks_ms);
     return round.next_ms;
+}
+
+bool
+notify_take_stranger(struct notify *notify, char fp[CERT_FINGERPRINT_SIZE])
+{
+    bool is_there = notify->stranger[0] != '\0';
+
+    memcpy(fp, notify->stranger, sizeof(notify->stranger));
+    notify->stranger[0] = '\0';
+    return is_there;
 }
 
 /* ---- the spool's files -------------------------------------------------- */

@@ -61,6 +61,13 @@ void notify_offer(struct notify *notify, const struct notify_offer *offer);
 int64_t notify_tend(struct notify *notify, int64_t now);
 
 /*
+ * The spool has other bytes than were offered, for a while now: somebody else
+ * wrote there (`ocspd fetch`). Whose file it is; once. False: there is none.
+ */
+bool
+notify_take_stranger(struct notify *notify, char fp[CERT_FINGERPRINT_SIZE]);
+
+/*
  * May SPOOL/<fp>.der go, as far as outputs that name it are concerned? They let
  * go when it is offered as leaving; whoever was reading gets a moment. An
  * output that cannot be changed holds nothing up for long.

@@ -52,6 +52,7 @@ struct output {
     char left_fp[CERT_FINGERPRINT_SIZE]; /* had before; "": maybe any */
     int64_t left_ms; /* boot time */
     int64_t wait_ms; /* boot time: not before */
+    unsigned stale; /* in a row: the spool had other bytes */
     int64_t unknown_ms; /* boot time: since when */
     struct notify_offer old; /* of the certificate that it has */
     bool has_old;
@@ -79,6 +80,7 @@ struct notify {
     struct lane *lanes;
     struct output *outputs; /* by key */
     unsigned bind;
+    char stranger[CERT_FINGERPRINT_SIZE]; /* whose bytes are not ours; "" */
     bool is_writing; /* files, in a worker */
     unsigned socket_tasks;
 };
