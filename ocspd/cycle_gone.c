@@ -62,7 +62,7 @@ is_in_grace(struct cycle *c, struct care *care, int64_t now)
 {
     struct target_state *state = &care->target->state;
 
-    if (state->replaced_at == 0 || state->replaced_at > now) {
+    if (state->replaced_at <= 0 || state->replaced_at > now) {
         state->replaced_at = now;
         log_info("certificate replaced, its staple stays a while",
             LOG_S("target", care->target->label),

@@ -108,7 +108,7 @@ verb_wait_look(const struct spool *spool, const struct target *target,
     struct err err = {0};
 
     *out = (struct wait_look){.word = WAIT_NOT_YET};
-    out->is_neglected = !known || meta.next_attempt + OVERDUE_S < now;
+    out->is_neglected = !known || meta.next_attempt < now - OVERDUE_S;
     buf_init(&der, OCSP_RESPONSE_MAX);
     if (spool_load(spool, target->fp, &der, &err))
         judge_bytes(&meta, buf_span(&der), target, now, out);
