@@ -10,7 +10,7 @@ import pytest
 from gate import HOST, gate  # noqa: F401
 from harness import wait_until
 from test_wsgate_admin import Peer, path_of
-from test_wsgate_pairs import pair_pem, put, stopped
+from test_wsgate_pairs import Site, pair_pem, put, stopped
 
 MANY = 400           # building them takes a worker a while
 CONNECTS = 24        # of two workers each has its turn
@@ -72,3 +72,20 @@ def test_a_successor_whose_first_attempt_is_called_off(gate):  # noqa: F811
         config.write_text(good)
     wait_until(lambda: served(gate) == CONNECTS, "each connection is served")
     assert fresh in daemon.workers
+
+
+@pytest.mark.row("proxy: access log opened again amid a swap")
+def test_a_log_rotated_amid_a_swap_stays_the_new_one(gate):  # noqa: F811
+    site, path = Site(gate), gate.folder / "access.log"
+    daemon = site.start(log={"access": str(path), "format": "json"})
+    with stopped(daemon.workers[0]):
+        put(site.file, pair_pem(site.new))
+        time.sleep(1)  # pause: nothing tells that the swap waits for it
+        path.rename(gate.folder / "access.log.1")
+        daemon.send(signal.SIGUSR1)
+        wait_until(path.exists, "the new log")
+    daemon.wait_log("certificate replaced")
+    for _ in range(CONNECTS):
+        gate.get("/no-such-file")
+    wait_until(lambda: len(path.read_text().splitlines()) >= CONNECTS,
+               "each record in the new log")

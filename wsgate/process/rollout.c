@@ -272,23 +272,31 @@ rollout_begin(
     return true;
 }
 
-bool
-rollout_reopen_log(struct rollout *r, struct err *err)
+static bool
+reopen(struct release *release, struct err *err)
 {
-    int old;
+    int old = release->log_fd;
 
-    if (r->current == NULL)
-        return true;
-    old = r->current->log_fd;
-    r->current->log_fd = -1;
-    if (!release_open_log(r->current, err)) {
-        r->current->log_fd = old;
+    release->log_fd = -1;
+    if (!release_open_log(release, err)) {
+        release->log_fd = old;
         return false;
     }
-    send_log_to_all(r, r->current);
     if (old >= 0)
         (void)close(old);
     return true;
+}
+
+/* The pending one's, too: opened before the name was another file's. */
+bool
+rollout_reopen_log(struct rollout *r, struct err *err)
+{
+    if (r->current == NULL)
+        return true;
+    if (!reopen(r->current, err))
+        return false;
+    send_log_to_all(r, r->current);
+    return r->pending == NULL || reopen(r->pending, err);
 }
 
 void
