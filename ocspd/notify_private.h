@@ -85,7 +85,10 @@ struct notify {
     unsigned socket_tasks;
 };
 
-enum { NOTIFY_NEVER_BOUND = 1 };
+enum {
+    NOTIFY_NEVER_BOUND = 1,
+    NOTIFY_STUCK_MS = 30 * 1000 /* ours: so long one that fails is waited for */
+};
 
 enum notify_wish { WISH_AS_IS, WISH_NONE, WISH_CONTENT };
 

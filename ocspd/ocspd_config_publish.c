@@ -232,6 +232,8 @@ ocspd_publish_outside(
 {
     size_t len = strlen(spool);
 
+    while (len > 0 && spool[len - 1] == '/')
+        len--;
     if (strncmp(row->file, spool, len) != 0 || row->file[len] != '/' ||
         strchr(row->file + len + 1, '/') != NULL)
         return true;

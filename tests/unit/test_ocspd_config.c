@@ -418,6 +418,10 @@ static const struct {
         "spool: /s\ncertificates:\n  - path: /a.pem\n    publish: {type: file, "
         "file: /s/%n}\n",
         ":4:14: ", "spool"},
+    {"a file in a spool that is written with a slash",
+        "spool: /s/\ncertificates:\n  - path: /a.pem\n    publish: {type: "
+        "file, file: /s/%n}\n",
+        ":4:14: ", "spool"},
     {"one file for two certificates names both",
         "certificates:\n  - {path: /a.pem, publish: {type: file, file: /x}}\n"
         "  - {path: /b.pem, publish: {type: nginx, file: /x}}\n",
