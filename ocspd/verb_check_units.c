@@ -258,23 +258,25 @@ look_at_socket(struct units *units, const char *path)
 
 /* ---- commands ----------------------------------------------------------- */
 
-/* Where `make install` or a package left an example for it. */
+/* Installed as PREFIX/sbin/ocspd, examples are in PREFIX/share. */
 static bool
 say_example(struct units *units, const char *name)
 {
-    static const char *const folders[] = {
-        "/usr/local/share/ocspd/publish.d", "/usr/share/ocspd/publish.d"};
-    char path[PATH_MAX];
+    char self[PATH_MAX / 2], path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *end;
 
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], name);
-        if (access(path, X_OK) != 0)
-            continue;
-        say(units, "# run: install -m 0755 -o root -g root %s " COMMANDS "/%s",
-            path, name);
-        return true;
-    }
-    return false;
+    self[n > 0 ? n : 0] = '\0';
+    end = strstr(self, "/sbin/");
+    if (end == NULL)
+        return false;
+    (void)snprintf(path, sizeof(path), "%.*s/share/ocspd/publish.d/%s",
+        (int)(end - self), self, name);
+    if (access(path, X_OK) != 0)
+        return false;
+    say(units, "# run: install -m 0755 -o root -g root %s " COMMANDS "/%s",
+        path, name);
+    return true;
 }
 
 static void
