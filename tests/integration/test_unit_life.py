@@ -395,6 +395,23 @@ def test_a_worker_that_always_dies_is_started_less_and_less(site, host):
     assert host.show("wsgate")["NRestarts"] == "0"
 
 
+@pytest.mark.row("systemd: crashes")
+def test_a_renewal_waits_for_an_ocspd_that_comes_back(site, host):
+    after = first_hour.new_leaf(site.pki)
+    host.write("/run/new/chain", after.chain_pem)
+    host.write("/run/new/key", after.key_pem, 0o600)
+    host.sh("systemctl kill -s KILL ocspd")
+    wait_until(lambda: site.state("ocspd") == ("activating", "auto-restart"),
+               "systemd waits before it starts ocspd again")
+    told = host.sh("/usr/local/share/ocspd/hooks/deploy-pair site "
+                   "/run/new/chain /run/new/key")
+    assert told.err == "", told
+    seen = first_hour.handshakes(host, site.root, 20)
+    assert {what for _, _, what in seen} == {"ok"}
+    wait_until(lambda: first_hour.handshakes(host, site.root)[0][::2] ==
+               (after.fingerprint, "ok"), "the new pair with its staple")
+
+
 # ---- addresses -----------------------------------------------------------------------------------
 
 @pytest.mark.row("systemd: IPv6 off")
