@@ -102,7 +102,8 @@ note_applied(struct job *job)
         memcpy(output->left_fp, output->has.fp, sizeof(output->left_fp));
         output->left_ms = now_boot_ms();
     }
-    is_urgent = must_tell_soon(job->notify, output);
+    is_urgent =
+        job->content.fp[0] == '\0' || must_tell_soon(job->notify, output);
     output->has = job->content;
     output->is_known = true;
     if (!job->task.is_changed)
