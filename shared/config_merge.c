@@ -5,7 +5,6 @@
  */
 #include "shared/config_merge.h"
 
-#include "shared/config_syntax.h"
 #include "shared/denied.h"
 
 #include <dirent.h>
@@ -16,11 +15,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_STEP = 16384 };
+enum {
+    READ_STEP = 16384,
+    CONFIG_FILE_MAX = 1 << 20 /* ours: 1 MiB, 20,000 lines of sites */
+};
 
 static bool
 read_fd(int fd, const char *path, struct buf *out, struct err *err)
 {
+    const struct config_mark mark = {path, 1, 1};
+
     for (;;) {
         ssize_t n;
 
@@ -35,7 +39,8 @@ read_fd(int fd, const char *path, struct buf *out, struct err *err)
             return err_sys(err, "%s", path);
         buf_grew(out, (size_t)n);
         if (out->len > CONFIG_FILE_MAX)
-            return config_syntax_check(path, buf_span(out), err);
+            return config_fail(&mark, err,
+                "larger than 1 MiB; move parts of it into conf.d/*.yaml");
     }
 }
 

@@ -33,9 +33,6 @@ config_syntax_check(const char *file, struct span text, struct err *err)
     uint32_t code;
     size_t len;
 
-    if (text.len > CONFIG_FILE_MAX)
-        return config_fail(&mark, err,
-            "larger than 1 MiB; move parts of it into conf.d/*.yaml");
     for (size_t i = 0; i < text.len; i += len) {
         len = span_utf8(span_from(text, i), &code);
         if (len == 0)

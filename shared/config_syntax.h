@@ -9,9 +9,7 @@
 
 #include <yaml.h>
 
-enum { CONFIG_FILE_MAX = 1 << 20 /* ours: 1 MiB, 20,000 lines of sites */ };
-
-/* Not too long, UTF-8, no control characters. */
+/* UTF-8, no control characters. */
 bool config_syntax_check(const char *file, struct span text, struct err *err);
 
 /* Always false: fills *err from the parser's trouble. */

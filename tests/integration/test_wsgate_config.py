@@ -148,6 +148,20 @@ def test_a_good_file_is_good(gate):  # noqa: F811
     assert gate.run("-t", "-c", again).code == 0
 
 
+@pytest.mark.row("proxy: thousands of sites")
+def test_thousands_of_sites_in_many_files(gate):  # noqa: F811
+    """Together they are more than one file may be."""
+    folder = gate.folder / "conf.d"
+    folder.mkdir()
+    for part in range(6):
+        sites = [gate.site(hosts=[f"h{part}-{n}.example.org"])
+                 for n in range(500)]
+        (folder / f"{part}.yaml").write_text(json.dumps({"sites": sites}))
+    gate.start({"/": {"files": {"root": str(gate.folder)}}})
+    (gate.folder / "word").write_text("served")
+    assert gate.get("/word", host="h5-499.example.org").text == "served"
+
+
 @pytest.mark.row("proxy: Env in config")
 def test_variables(gate):  # noqa: F811
     path = gate.config()
