@@ -348,6 +348,16 @@ def test_without_the_right_to_write_it_says_who_has_it(host):
     assert "run it as root" in done.err and host.files() == {}
 
 
+@pytest.mark.row("hooks: disk full")
+def test_a_full_disk_is_named_and_the_old_pair_stays(host, old):
+    _, chain, key = host.pair("new")
+    host.shim("mktemp", "#!/bin/sh\nln -s /dev/full $1.1 && echo $1.1\n")
+    done = host.deploy(chain, key, code=74)
+    assert f"{host.base}/ocspd: cannot be written, the old pair stays: is the " \
+        f"disk full? (df {host.base}/ocspd)" in done.err
+    assert host.files() == in_use(old)
+
+
 # ---- interrupted, and two at once --------------------------------------------------
 
 def waiting(host, chain, key):
