@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum {
     WRITE_RETRY_MS = 10 * 1000, /* ours: a full disk is looked at so often */
@@ -28,6 +29,17 @@ struct writing {
     int64_t life_end;
 };
 
+/* In a unit a folder that was made anew cannot be written before a restart. */
+static const char *
+mend_for(const char *spool)
+{
+    struct statvfs disk;
+
+    if (statvfs(spool, &disk) == 0 && disk.f_bavail == 0)
+        return "make room on its disk";
+    return "systemd-tmpfiles --create ocspd.conf && systemctl restart ocspd";
+}
+
 static void
 disk_failed(struct cycle *c, const struct err *err)
 {
@@ -39,7 +51,8 @@ disk_failed(struct cycle *c, const struct err *err)
         return;
     c->disk_logged_at = now;
     log_error("the spool cannot be written, responses are kept in memory",
-        LOG_S("spool", c->config->spool), LOG_ERR(err));
+        LOG_S("spool", c->config->spool), LOG_ERR(err),
+        LOG_S("mend", mend_for(c->config->spool)));
 }
 
 static void

@@ -719,7 +719,7 @@ def test_outputs_with_their_own_bytes_are_fed_while_the_spool_is_full(
                 file.write(b"x" * 131072)
                 file.flush()
             newer = renew(world, leaf, this=-60)
-            daemon.wait_log("spool cannot be written")
+            daemon.wait_log("spool cannot be written.*mend=.make room")
             wait_wire(world, haproxy.port, newer)
             assert read(haproxy.ocsp) == newer
             assert world.der(leaf) == der

@@ -412,6 +412,15 @@ def test_a_renewal_waits_for_an_ocspd_that_comes_back(site, host):
                (after.fingerprint, "ok"), "the new pair with its staple")
 
 
+@pytest.mark.row("systemd: a spool that was removed is mended as the line says")
+def test_a_removed_spool_is_named_with_what_brings_it_back(site, host):
+    cursor = host.cursor()
+    host.sh("rm -rf /var/spool/ocspd")
+    line = host.wait_journal("the spool cannot be written", "ocspd", cursor)
+    host.sh(re.search('mend="(.*?)"', line)[1])
+    wait_until(lambda: site.verdict() == "ok", "a stapled handshake")
+
+
 # ---- addresses -----------------------------------------------------------------------------------
 
 @pytest.mark.row("systemd: IPv6 off")
