@@ -1,6 +1,7 @@
 """A worker that is replaced while configurations and certificates change: it
 serves, whatever becomes of the attempt that it was born into."""
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -89,3 +90,24 @@ def test_a_log_rotated_amid_a_swap_stays_the_new_one(gate):  # noqa: F811
         gate.get("/no-such-file")
     wait_until(lambda: len(path.read_text().splitlines()) >= CONNECTS,
                "each record in the new log")
+
+
+@pytest.mark.row("proxy: thousands of certificates")
+def test_a_start_that_reads_keys_for_seconds_gives_workers_their_time(
+        gate):  # noqa: F811
+    """The master is as busy as its workers; that is no worker's silence."""
+    folder = gate.folder / "certs"
+    (gate.folder / "conf.d").mkdir()
+    folder.mkdir()
+    put(folder / "0.pem", pair_pem(gate.leaf()))
+    for n in range(1, 5000):
+        os.link(folder / "0.pem", folder / f"{n}.pem")
+    for part in range(0, 5000, 1000):
+        sites = [{**gate.site(certificates=[
+            {"chain": str(folder / f"{n}.pem")}]), "hosts": [f"h{n}.test"]}
+                 for n in range(part, part + 1000)]
+        (gate.folder / "conf.d" / f"{part}.yaml").write_text(
+            json.dumps({"sites": sites}))
+    daemon = gate.start()
+    assert served(gate) == CONNECTS
+    assert not [line for line in daemon.lines if "does not answer" in line]

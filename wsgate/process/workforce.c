@@ -169,6 +169,7 @@ spawn(struct slot *s, struct err *err)
         return err_sys(err, "fork");
     }
     s->channel = ends[0];
+    uv_update_time(s->force->loop); /* thousands of keys were read before */
     s->started_ms = uv_now(s->force->loop);
     s->answered_ms = s->started_ms;
     s->is_up = false;
@@ -241,6 +242,7 @@ tell_caught_up(struct workforce *force)
 static void
 take_message(struct slot *s, struct channel_message *m)
 {
+    s->answered_ms = uv_now(s->force->loop); /* whatever it says: it lives */
     switch (m->type) {
     case CHANNEL_HELLO:
         take_hello(s, m);
@@ -252,7 +254,6 @@ take_message(struct slot *s, struct channel_message *m)
         take_failed(s, m);
         break;
     case CHANNEL_PONG:
-        s->answered_ms = uv_now(s->force->loop);
         if (m->id != 0 && m->id == s->owes)
             s->owes = 0;
         tell_caught_up(s->force);
