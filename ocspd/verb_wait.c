@@ -34,6 +34,7 @@ struct awaited {
     bool is_done;
     bool is_neglected;
     struct err why;
+    struct err told; /* the reason that was told last */
 };
 
 struct waiting {
@@ -253,7 +254,7 @@ look(struct waiting *w)
 
 /* ---- waiting ------------------------------------------------------------ */
 
-static const struct awaited *
+static struct awaited *
 first_pending(const struct waiting *w)
 {
     size_t i = 0;
@@ -272,6 +273,22 @@ tell(const struct waiting *w, const char *timeout)
     else
         verb_complain("waiting up to %s for responses for %zu certificates",
             timeout, w->pending);
+}
+
+/* Minutes may pass between two attempts: who waits learns of each new reason.
+ * Of many certificates the time limit tells. */
+static void
+tell_reason(const struct waiting *w)
+{
+    struct awaited *cert;
+
+    if (w->pending != 1 || w->is_spool_away)
+        return;
+    cert = first_pending(w);
+    if (strcmp(cert->why.text, cert->told.text) == 0)
+        return;
+    cert->told = cert->why;
+    verb_complain("so far: %s", cert->why.text);
 }
 
 static void
@@ -304,6 +321,8 @@ wait_for_all(struct waiting *w, const char *timeout, int64_t timeout_ms)
             tell(w, timeout);
             is_told = true;
         }
+        if (is_told)
+            tell_reason(w);
         pause_for_news(watch, timeout_ms - (now - start));
         look(w);
         now = now_boot_ms();

@@ -140,7 +140,8 @@ static const struct cli_option status_options[] = {
 static const struct cli_verb verbs[] = {
     {"", "/PREFIX=KIND:TARGET...", 0, -1, run_options,
         "serve; routes on the command line replace the file", verb_run},
-    {"run", "/PREFIX=KIND:TARGET...", 0, -1, run_options, "the same", verb_run},
+    {"run", "/PREFIX=KIND:TARGET...", 0, -1, run_options,
+        "serve, as without a verb", verb_run},
     {"schema", NULL, 0, 0, NULL, "print a JSON Schema of the configuration",
         verb_schema},
     {"reload", NULL, 0, 0, reload_options,

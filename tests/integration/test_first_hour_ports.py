@@ -175,6 +175,20 @@ def test_a_port_that_the_socket_unit_does_not_name(host):
         assert symptoms.page(host, port) == "good day\n"
 
 
+def test_nginx_left_port_443_but_not_80(host):
+    """The socket unit fails as a whole: to name 443 there once more would be
+    no mend, so the line must not say that."""
+    host.write("/etc/wsgate/wsgate.yaml", symptoms.site())
+    with nginx(host, "0.0.0.0:80"):
+        line = symptoms.failed_start(host, 77)
+        assert "wsgate.socket, and it is not active" in line
+        assert "ListenStream" not in line
+        command = re.search("`([^`]+)` says why", line)[1]
+        assert "0.0.0.0:80" in host.sh(command, code=None).out
+    host.sh("systemctl start wsgate")
+    assert symptoms.page(host) == "good day\n"
+
+
 def test_the_same_while_it_serves(host):
     """The reload names it; with the mend the new port is served."""
     host.sh("systemctl start wsgate")

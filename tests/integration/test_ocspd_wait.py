@@ -254,6 +254,17 @@ def test_it_waits_without_work_and_says_after_a_while_what_for(world):
     assert "waiting" not in wait(world, leaf.path, timeout="1s").err
 
 
+def test_the_reason_of_an_attempt_is_told_while_it_waits(world):
+    """Minutes may lie between two attempts: not only the time limit tells."""
+    leaf = world.leaf("late.example.org")
+    world.responder.serve(Answer(code=503), leaf)
+    world.fetch(leaf, code=TEMPORARY)
+    with harness.Daemon(harness.program("ocspd"), "wait", "--spool",
+                        world.spool, leaf.path, code=None) as gate:
+        gate.wait_log("so far: http-status: HTTP status 503")
+        gate.kill()
+
+
 def test_a_terminal_is_told_at_once(world):
     leaf = world.leaf("late.example.org")
     main, other = pty.openpty()

@@ -180,6 +180,12 @@ refused(const char *address, struct err *err)
     bool is_unit = reach_unit(unit, sizeof(unit));
 
     errno = EACCES;
+    if (is_unit && service_listen_count() == 0)
+        return err_sys(err,
+            "listen %s: ports below 1024 need wsgate.socket, and it is not "
+            "active: `systemctl status wsgate.socket` says why, mostly that "
+            "another program has one of its ports (443, 80)",
+            address);
     if (is_unit)
         return err_sys(err,
             "listen %s: ports below 1024 need wsgate.socket: `systemctl edit "
