@@ -119,6 +119,21 @@ def test_nginx_staples_and_renews(host, pki, tmp_path):
         ["active", "active", "inactive"]
 
 
+@pytest.mark.row("publish: the path unit outlives a storm of changes")
+def test_many_changes_at_once_do_not_end_the_path_unit(host):
+    host.write("/etc/ocspd/publish.d/other", "#!/bin/sh\necho it runs\n", 0o755)
+    host.sh("install -d -o ocspd /run/ocspd/changed && "
+            "systemctl start ocspd-publish@other.path")
+    for _ in range(20):         # five in ten seconds are systemd's limit
+        cursor = host.cursor()
+        host.sh("touch /run/ocspd/changed/other")
+        host.wait_journal("it runs", "ocspd-publish@other", cursor)
+        harness.wait_until(lambda: host.out(
+            "systemctl show -p ActiveState --value ocspd-publish@other"
+            ) == "inactive", "it has run")
+    assert host.out("systemctl is-active ocspd-publish@other.path") == "active"
+
+
 @pytest.mark.row("publish: HAProxy over its socket, renewed, restarted")
 def test_haproxy_staples_and_renews(host, pki, tmp_path):
     leaf = first_hour.new_leaf(pki)
