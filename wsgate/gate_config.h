@@ -20,6 +20,8 @@ struct gate_listen {
     struct config_mark mark;
 };
 
+enum { GATE_SITE_CERTS_MAX = 16 }; /* as TLS_SITE_CERTS_MAX */
+
 struct gate_certificate {
     char *chain; /* absolute path */
     char *key; /* default: the chain file */

@@ -105,6 +105,14 @@ check_tls(const struct gate_site *site, struct err *err)
         return config_fail(&site->redirect_from.marks[0], err,
             "'redirect_from' sends clients to https, but no 'listen' of this "
             "site has TLS");
+    if (site->certificates.count > GATE_SITE_CERTS_MAX) {
+        const struct gate_certificate *c = site->certificates.items;
+
+        return config_fail(&c[GATE_SITE_CERTS_MAX].mark, err,
+            "a site has at most %d certificates, one for each kind of key; "
+            "other names are other sites",
+            GATE_SITE_CERTS_MAX);
+    }
     return true;
 }
 

@@ -232,6 +232,7 @@ END_TEST
 /* ---- what is refused ------------------------------------------------------ */
 
 #define TLS "listen: \"0.0.0.0:443\", certificates: {chain: /c.pem}"
+#define FOUR "{chain: /c}, {chain: /c}, {chain: /c}, {chain: /c}, "
 #define PLAIN "listen: {address: \"127.0.0.1:80\", tls: false}"
 #define LOCATIONS "locations: {/: {files: /srv}}"
 #define SITE(text) "sites: [{" PLAIN ", locations: {" text "}}]\n"
@@ -292,6 +293,10 @@ static const struct {
     {"tls_without_certificate",
         "sites: [{listen: \"0.0.0.0:443\", " LOCATIONS "}]\n", "1:9",
         "needs 'certificates'"},
+    {"more_certificates_than_kinds_of_key",
+        "sites: [{listen: \"0.0.0.0:443\", certificates: [" FOUR FOUR FOUR FOUR
+        "{chain: /c}], " LOCATIONS "}]\n",
+        "1:256", "at most 16"},
     {"redirect_without_tls",
         "sites: [{" PLAIN ", redirect_from: [\"0.0.0.0:81\"], " LOCATIONS
         "}]\n",
