@@ -28,8 +28,8 @@ bool notify_marks_configure(
 const char *notify_marks_dir(const struct notify_marks *marks);
 int64_t notify_marks_interval_ms(const struct notify_marks *marks);
 /* Urgent: an interval of more than a minute counts as a minute. */
-bool notify_marks_want(
-    struct notify_marks *marks, const char *name, bool is_urgent);
+bool
+notify_marks_want(struct notify_marks *marks, const char *name, bool is_urgent);
 /* Starts what is due; answers when (boot ms) to call again, 0: not needed. */
 int64_t notify_marks_tend(struct notify_marks *marks);
 

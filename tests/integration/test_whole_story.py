@@ -163,8 +163,20 @@ def test_5_reload(story):
         tunnel.wait_echo(10)
 
 
+def test_6_an_update_says_what_runs_on(story):
+    """Installed once more over what runs."""
+    out = story.make("install")
+    command, = re.findall(r"^ {4}(.+)$", out, re.M)
+    assert "restart ocspd wsgate" in command
+    before = [story.host.main_pid(unit) for unit in ("ocspd", "wsgate")]
+    story.host.sh(command)
+    after = [story.host.main_pid(unit) for unit in ("ocspd", "wsgate")]
+    assert not set(before) & set(after)
+    assert story.page() == "page of /"
+
+
 @pytest.mark.row("install: uninstall leaves what was before")
-def test_6_uninstall(story):
+def test_7_uninstall(story):
     host = story.host
     host.sh("systemctl disable --now ocspd wsgate wsgate.socket")
     out = story.make("uninstall")
