@@ -92,6 +92,7 @@ def test_a_log_rotated_amid_a_swap_stays_the_new_one(gate):  # noqa: F811
                "each record in the new log")
 
 
+@pytest.mark.soak    # close to the 30 s that a start may take, when others run
 @pytest.mark.row("proxy: thousands of certificates")
 def test_a_start_that_reads_keys_for_seconds_gives_workers_their_time(
         gate):  # noqa: F811
