@@ -8,6 +8,7 @@ import pytest
 import harness
 
 pytestmark = [
+    pytest.mark.must_run,
     pytest.mark.row("ocsp: the first hour"),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs to be another user"),
 ]

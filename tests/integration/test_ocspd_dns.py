@@ -12,6 +12,7 @@ import harness
 from harness import wait_until
 
 pytestmark = [
+    pytest.mark.must_run,
     pytest.mark.row("ocsp: stuck job isolated"),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs its own mounts"),
 ]

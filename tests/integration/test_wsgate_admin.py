@@ -630,6 +630,7 @@ def limited(gate, soft, hard):  # noqa: F811
                       harness.program("wsgate"), "-c", gate.config())
 
 
+@pytest.mark.must_run
 @pytest.mark.row("symptom: soft nofile 1024")
 def test_the_soft_descriptor_limit_is_raised_and_told(gate):  # noqa: F811
     with limited(gate, 1024, 20000) as daemon:
@@ -644,6 +645,7 @@ def test_the_soft_descriptor_limit_is_raised_and_told(gate):  # noqa: F811
         assert len(daemon.matches("descriptor limit")) == 1, "said once"
 
 
+@pytest.mark.must_run
 @pytest.mark.row("symptom: soft nofile 1024")
 def test_a_low_hard_limit_is_a_warning_with_the_mend(gate):  # noqa: F811
     with limited(gate, 512, 1024) as daemon:
