@@ -237,7 +237,9 @@ def test_what_waits_for_its_touch_is_told_at_the_end(world):
             changed_interval="1h")) as daemon:
         world.wait_staple(leaf)
         first = wait_touch(world, "web")
+        mark = daemon.mark
         world.wait_staple(leaf, renew(world, leaf, this=-60))
+        daemon.wait_log("published type=changed", since=mark)
         assert touched_at(world, "web") == first
         daemon.stop()
         assert touched_at(world, "web") > first
