@@ -73,8 +73,13 @@ def touched_at(world, name):
 
 
 def wait_touch(world, name, after=0):
-    return wait_until(lambda: touched_at(world, name) > after and
-                      touched_at(world, name), f"touch of {name}", PATIENCE)
+    """A new file has its maker's time first: seen twice, it is the touch's."""
+    seen = [0]
+
+    def settled():
+        seen.append(touched_at(world, name))
+        return seen[-1] if seen[-1] == seen[-2] > after else 0
+    return wait_until(settled, f"a touch of {name}", PATIENCE)
 
 
 def nothing_for(seconds):
